@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static int replay(const char *dir, const char *name)
 {
 	static uint8_t data[1 << 20];
-	char path[4096];
+	char path[2048];
 	FILE *f;
 	size_t n;
 

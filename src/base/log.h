@@ -7,7 +7,8 @@
  * A secret has its own type (struct secret, base/secret.h) for which there is no field
  * constructor: it cannot be logged by accident. Lines go to a descriptor (standard error by
  * default) with one write each; a line is at most 2,048 bytes, longer values are cut.
- * Logging never fails and never waits.
+ * Logging never fails. It never waits when the descriptor is non-blocking: a line that the descriptor
+ * does not take is counted, and the next one says lost=N. A cut value ends in "..." and the line in cut=1.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -31,15 +32,16 @@ struct log_field {
 #define L_U64(name, v) ((struct log_field){ (name), LOG_F_U64, { "", 0 }, 0, (v) })
 #define L_ERR(e) L_Z("error", (e)->msg)
 
-#define log_event(level, ...) log_event_(level, __VA_ARGS__, (struct log_field){ NULL, LOG_F_STR, { "", 0 }, 0, 0 })
-#define log_event_(level, name, ...) \
+#define log_event(level, ...)                                                                      \
+	log_event_(level, __VA_ARGS__, (struct log_field){ NULL, LOG_F_STR, { "", 0 }, 0, 0 })
+#define log_event_(level, name, ...)                                                               \
 	log_write((level), (name), (const struct log_field[]){ __VA_ARGS__ })
 
 /* `fields` ends with a field whose name is NULL. */
 void log_write(enum log_level level, const char *name, const struct log_field *fields);
 
-void log_role(const char *role);            /* shown as role=... in every line; not copied */
-void log_min_level(enum log_level level);   /* LOG_INFO unless set */
+void log_role(const char *role);          /* shown as role=... in every line; not copied */
+void log_min_level(enum log_level level); /* LOG_INFO unless set */
 void log_to_fd(int fd);
 
 /* For tests: every line (without the newline) goes to fn instead. NULL restores. */
