@@ -1,0 +1,373 @@
+/* Every test here runs on each engine: the same statements must mean the same. */
+#include "db/db_test.h"
+#include "db/db.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[64], url[128];
+
+static int make_folder(void **state)
+{
+	(void)state;
+	snprintf(folder, sizeof folder, "/tmp/eilpost-db-XXXXXX");
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(url, sizeof url, "sqlite:%s/t.db", folder);
+	return 0;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	return rmdir(folder);
+}
+
+static int fresh(void **state)
+{
+	struct db *db = NULL;
+	struct err err = ERR_INIT;
+
+	must(db_open(&db, url, DB_WRITE, &err), &err);
+	*state = db;
+	return 0;
+}
+
+static int done(void **state)
+{
+	struct db *db = *state;
+
+	db_close(&db);
+	return unlink(url + strlen("sqlite:"));
+}
+
+static void values_come_back_as_they_were(void **state)
+{
+	struct db *db = *state;
+	struct rows *rows = NULL;
+	struct err err = ERR_INIT;
+
+	run(db, "CREATE TABLE t (i BIGINT, s TEXT, b BYTEA)");
+	must(db_exec(db, "INSERT INTO t VALUES ($1, $2, $3)",
+		     DB_ARGS(DB_I(INT64_MIN), DB_T(STR("h\xc3\xa4, 'x' \\ \" $1")),
+			     DB_B(STR("\0\xff\\\n"))),
+		     &err),
+		&err);
+	assert_int_equal(db_changes(db), 1);
+	must(db_exec(db, "INSERT INTO t VALUES ($1, $2, $3)",
+		     DB_ARGS(DB_NIL, DB_T(STR("")), DB_B(STR(""))), &err),
+		&err);
+	must(db_query(db, &rows, "SELECT i, s, b FROM t ORDER BY s DESC", DB_NOARGS, &err), &err);
+	assert_int_equal(rows_next(rows, &err), 1);
+	assert_true(rows_int(rows, 0) == INT64_MIN);
+	assert_str(rows_str(rows, 1), STR("h\xc3\xa4, 'x' \\ \" $1"));
+	assert_int_equal(rows_get(rows, 2).type, DB_BYTES);
+	assert_str(rows_str(rows, 2), STR("\0\xff\\\n"));
+	assert_int_equal(rows_get(rows, 3).type, DB_NULL);
+	assert_int_equal(rows_next(rows, &err), 1);
+	assert_int_equal(rows_get(rows, 0).type, DB_NULL);
+	assert_int_equal(rows_get(rows, 1).type, DB_TEXT);
+	assert_str(rows_str(rows, 1), STR(""));
+	assert_int_equal(rows_get(rows, 2).type, DB_BYTES);
+	assert_int_equal(rows_next(rows, &err), 0);
+	assert_int_equal(rows_next(rows, &err), 0); /* the end stays the end */
+	rows_free(&rows);
+	rows_free(&rows);
+}
+
+static void parameters_go_by_number_not_by_place(void **state)
+{
+	struct db *db = *state;
+	int64_t v = 0;
+
+	run(db, "CREATE TABLE t (a BIGINT, b BIGINT)");
+	runv(db, "INSERT INTO t (b, a) VALUES ($2, $1)", DB_ARGS(DB_I(1), DB_I(2)));
+	assert_int_equal(number(db, "SELECT a FROM t", DB_NOARGS), 1);
+	assert_int_equal(number(db, "SELECT b FROM t", DB_NOARGS), 2);
+	assert_int_equal(number(db, "SELECT b FROM t WHERE b > $2 AND a = $1 AND a < $2 + $1",
+				 DB_ARGS(DB_I(1), DB_I(1))),
+		2);
+	v = number(db, "SELECT a + $2 * $1 FROM t", DB_ARGS(DB_I(10), DB_I(INT64_C(1) << 40)));
+	assert_true(v == (INT64_C(10) << 40) + 1);
+}
+
+static void wrong_statements_are_refused_and_do_no_harm(void **state)
+{
+	struct db *db = *state;
+	struct rows *rows = NULL;
+	struct err err = ERR_INIT;
+
+	run(db, "CREATE TABLE t (a BIGINT)");
+	assert_int_equal(db_exec(db, "INSERT INTO nowhere VALUES (1)", DB_NOARGS, &err), -1);
+	assert_int_equal(err.kind, ERR_PERM);
+	assert_non_null(strstr(err.msg, "nowhere"));
+	assert_int_equal(db_exec(db, "INSERT INTO t VALUES ($1)", DB_NOARGS, &err), -1);
+	assert_non_null(strstr(err.msg, "takes 1 values, got 0"));
+	assert_int_equal(db_query(db, &rows, "SELECT 1", DB_ARGS(DB_I(1)), &err), -1);
+	assert_null(rows);
+	assert_int_equal(db_exec(db, "SELECT 1; SELECT 2", DB_NOARGS, &err), -1);
+	assert_int_equal(db_exec(db, "SELECT \"text\"", DB_NOARGS, &err), -1);
+	assert_int_equal(db_exec(db, "SELECT a FROM t WHERE a = ?", DB_ARGS(DB_I(1)), &err), -1);
+	assert_int_equal(db_exec(db, "SELECT $1", DB_ARGS(DB_T(STR("a\0b"))), &err), -1);
+	assert_non_null(strstr(err.msg, "NUL"));
+	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 0);
+}
+
+static void a_taken_key_is_told_apart(void **state)
+{
+	struct db *db = *state;
+	struct err err = ERR_INIT;
+
+	run(db,
+		"CREATE TABLE t (id BIGINT PRIMARY KEY, name TEXT UNIQUE, n BIGINT NOT NULL CHECK "
+		"(n > 0))");
+	run(db, "INSERT INTO t VALUES (1, 'a', 1)");
+	assert_int_equal(db_exec(db, "INSERT INTO t VALUES (1, 'b', 1)", DB_NOARGS, &err), -1);
+	assert_int_equal(err.kind, ERR_EXISTS);
+	assert_int_equal(db_exec(db, "INSERT INTO t VALUES (2, 'a', 1)", DB_NOARGS, &err), -1);
+	assert_int_equal(err.kind, ERR_EXISTS);
+	assert_int_equal(db_exec(db, "INSERT INTO t VALUES (2, 'c', 0)", DB_NOARGS, &err), -1);
+	assert_int_equal(err.kind, ERR_PERM);
+	assert_int_equal(
+		db_exec(db, "INSERT INTO t VALUES (2, 'c', $1)", DB_ARGS(DB_NIL), &err), -1);
+	assert_int_equal(err.kind, ERR_PERM);
+	assert_false(db_conflict(db));
+	run(db, "INSERT INTO t VALUES (1, 'z', 1) ON CONFLICT DO NOTHING");
+	assert_int_equal(db_changes(db), 0);
+}
+
+static void counters_return_their_new_value(void **state)
+{
+	struct db *db = *state;
+	struct err err = ERR_INIT;
+	int64_t v = 77;
+
+	run(db, "CREATE TABLE t (id BIGINT PRIMARY KEY, next BIGINT NOT NULL)");
+	runv(db, "INSERT INTO t VALUES ($1, $2)", DB_ARGS(DB_I(1), DB_I(5)));
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(
+			db_int(db, &v, "UPDATE t SET next = next + $2 WHERE id = $1 RETURNING next",
+				DB_ARGS(DB_I(1), DB_I(10)), &err),
+			1);
+		assert_int_equal(v, 15 + 10 * i);
+		assert_int_equal(db_changes(db), 1);
+	}
+	assert_int_equal(
+		db_int(db, &v, "UPDATE t SET next = next + $2 WHERE id = $1 RETURNING next",
+			DB_ARGS(DB_I(2), DB_I(10)), &err),
+		0);
+	assert_int_equal(v, 35); /* untouched */
+	assert_int_equal(
+		db_int(db, &v, "SELECT max(next) FROM t WHERE id = 9", DB_NOARGS, &err), 0);
+	assert_int_equal(number(db, "SELECT sum(next) FROM t", DB_NOARGS), 35);
+	assert_int_equal(db_int(db, &v, "SELECT 'five'", DB_NOARGS, &err), -1);
+	run(db, "INSERT INTO t VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET next = t.next + 1");
+	assert_int_equal(number(db, "SELECT next FROM t", DB_NOARGS), 36);
+}
+
+static void what_is_rolled_back_has_not_happened(void **state)
+{
+	struct db *db = *state;
+	struct err err = ERR_INIT;
+
+	run(db, "CREATE TABLE t (a BIGINT PRIMARY KEY)");
+	assert_false(db_in_transaction(db));
+	must(db_begin(db, &err), &err);
+	assert_true(db_in_transaction(db));
+	run(db, "INSERT INTO t VALUES (1)");
+	db_rollback(db);
+	db_rollback(db); /* no transaction: nothing to do */
+	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 0);
+	must(db_begin(db, &err), &err);
+	run(db, "INSERT INTO t VALUES (2)");
+	must(db_commit(db, &err), &err);
+	assert_false(db_in_transaction(db));
+	assert_int_equal(number(db, "SELECT a FROM t", DB_NOARGS), 2);
+}
+
+static void a_failed_request_of_a_batch_leaves_nothing_behind(void **state)
+{
+	struct db *db = *state;
+	struct err err = ERR_INIT;
+
+	run(db, "CREATE TABLE t (a BIGINT PRIMARY KEY)");
+	must(db_begin(db, &err), &err);
+	for (int64_t i = 0; i < 10; i++) {
+		must(db_save(db, &err), &err);
+		runv(db, "INSERT INTO t VALUES ($1)", DB_ARGS(DB_I(i)));
+		if (i % 2) { /* the same key again: the request fails half-way */
+			assert_int_equal(
+				db_exec(db, "INSERT INTO t VALUES ($1)", DB_ARGS(DB_I(i)), &err),
+				-1);
+			must(db_undo(db, &err), &err);
+		} else {
+			must(db_keep(db, &err), &err);
+		}
+	}
+	must(db_save(db, &err), &err); /* savepoints nest */
+	run(db, "INSERT INTO t VALUES (100)");
+	must(db_save(db, &err), &err);
+	run(db, "INSERT INTO t VALUES (101)");
+	must(db_undo(db, &err), &err);
+	must(db_keep(db, &err), &err);
+	must(db_commit(db, &err), &err);
+	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 6);
+	assert_int_equal(number(db, "SELECT sum(a) FROM t", DB_NOARGS), 0 + 2 + 4 + 6 + 8 + 100);
+}
+
+static void the_same_statement_may_run_within_itself(void **state)
+{
+	static const char sql[] = "SELECT a FROM t WHERE a >= $1 ORDER BY a";
+	struct db *db = *state;
+	struct rows *rows[6] = { NULL };
+	struct err err = ERR_INIT;
+
+	run(db, "CREATE TABLE t (a BIGINT)");
+	run(db, "INSERT INTO t VALUES (0), (1), (2), (3), (4), (5), (6), (7)");
+	for (int64_t i = 0; i < 6; i++) { /* more at once than are kept */
+		must(db_query(db, &rows[i], sql, DB_ARGS(DB_I(i)), &err), &err);
+		assert_int_equal(rows_next(rows[i], &err), 1);
+	}
+	for (int64_t i = 0; i < 6; i++) {
+		assert_int_equal(rows_int(rows[i], 0), i);
+		assert_int_equal(rows_next(rows[i], &err), 1);
+		assert_int_equal(rows_int(rows[i], 0), i + 1);
+		rows_free(&rows[i]);
+	}
+}
+
+static void a_buffer_used_again_is_another_statement(void **state)
+{
+	struct db *db = *state;
+	char sql[64];
+
+	for (int i = 0; i < 600; i++) {
+		snprintf(sql, sizeof sql, "SELECT %d", i);
+		assert_int_equal(number(db, sql, DB_NOARGS), i);
+	}
+}
+
+static void many_statements_push_out_old_ones(void **state)
+{
+	struct db *db = *state;
+	char(*sql)[32] = calloc(700, sizeof *sql);
+
+	assert_non_null(sql);
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < 700; i++) {
+			snprintf(sql[i], sizeof sql[i], "SELECT %d + 0", i);
+			assert_int_equal(number(db, sql[i], DB_NOARGS), i);
+		}
+	free(sql);
+}
+
+static void a_script_runs_the_lines_of_its_engine(void **state)
+{
+	struct db *db = *state;
+	struct err err = ERR_INIT;
+
+	must(db_script(db,
+		     STR("-- a comment; with a semicolon;\n"
+			 "CREATE TABLE t (\n"
+			 "  id BIGINT PRIMARY KEY, -- the key\n"
+			 "  s TEXT\n"
+			 ")\n"
+			 "--sqlite WITHOUT ROWID\n"
+			 ";\n\n"
+			 "--sqlite INSERT INTO t VALUES (1, 'sqlite');\n"
+			 "--postgres INSERT INTO t VALUES (1, 'postgres');\n"
+			 "INSERT INTO t VALUES (2,\n"
+			 "'a;b');"),
+		     &err),
+		&err);
+	assert_int_equal(number(db, "SELECT count(*) FROM t WHERE s = $1",
+				 DB_ARGS(DB_T(str_c(db_engine_name(db))))),
+		1);
+	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 2);
+	assert_int_equal(db_script(db, STR("SELECT 1;\nSELECT 2"), &err), -1);
+	assert_non_null(strstr(err.msg, "';'"));
+	assert_int_equal(db_script(db, STR("SELECT $1;"), &err), -1);
+	must(db_script(db, STR(""), &err), &err);
+}
+
+static void large_values_pass(void **state)
+{
+	struct db *db = *state;
+	struct rows *rows = NULL;
+	struct err err = ERR_INIT;
+	size_t n = 3 << 20;
+	char *p = malloc(n);
+
+	assert_non_null(p);
+	for (size_t i = 0; i < n; i++)
+		p[i] = (char)(i * 7 >> 3);
+	run(db, "CREATE TABLE t (b BYTEA)");
+	runv(db, "INSERT INTO t VALUES ($1)", DB_ARGS(DB_B(str_make(p, n))));
+	must(db_query(db, &rows, "SELECT b FROM t", DB_NOARGS, &err), &err);
+	assert_int_equal(rows_next(rows, &err), 1);
+	assert_str(rows_str(rows, 0), str_make(p, n));
+	rows_free(&rows);
+	free(p);
+}
+
+static void a_reader_sees_one_moment(void **state)
+{
+	struct db *db = *state, *reader = NULL;
+	struct err err = ERR_INIT;
+
+	run(db, "CREATE TABLE t (a BIGINT)");
+	must(db_open(&reader, url, DB_READ, &err), &err);
+	must(db_begin(reader, &err), &err);
+	assert_int_equal(number(reader, "SELECT count(*) FROM t", DB_NOARGS), 0);
+	must(db_begin(db, &err), &err);
+	run(db, "INSERT INTO t VALUES (1)");
+	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 1);
+	must(db_commit(db, &err), &err);
+	assert_int_equal(number(reader, "SELECT count(*) FROM t", DB_NOARGS), 0);
+	must(db_commit(reader, &err), &err);
+	assert_int_equal(number(reader, "SELECT count(*) FROM t", DB_NOARGS), 1);
+	assert_int_equal(db_exec(reader, "INSERT INTO t VALUES (2)", DB_NOARGS, &err), -1);
+	assert_int_equal(err.kind, ERR_PERM);
+	db_close(&reader);
+	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 1);
+}
+
+static void urls_are_checked(void **state)
+{
+	struct db *db = NULL;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(db_open(&db, "mysql://x", DB_WRITE, &err), -1);
+	assert_non_null(strstr(err.msg, "mysql"));
+	assert_int_equal(db_open(&db, "nothing", DB_WRITE, &err), -1);
+	assert_int_equal(db_open(&db, "sqlite:", DB_WRITE, &err), -1);
+	assert_null(db);
+	db_close(&db);
+}
+
+#define ON_ENGINE(f) cmocka_unit_test_setup_teardown(f, fresh, done)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_ENGINE(values_come_back_as_they_were),
+		ON_ENGINE(parameters_go_by_number_not_by_place),
+		ON_ENGINE(wrong_statements_are_refused_and_do_no_harm),
+		ON_ENGINE(a_taken_key_is_told_apart),
+		ON_ENGINE(counters_return_their_new_value),
+		ON_ENGINE(what_is_rolled_back_has_not_happened),
+		ON_ENGINE(a_failed_request_of_a_batch_leaves_nothing_behind),
+		ON_ENGINE(the_same_statement_may_run_within_itself),
+		ON_ENGINE(a_buffer_used_again_is_another_statement),
+		ON_ENGINE(many_statements_push_out_old_ones),
+		ON_ENGINE(a_script_runs_the_lines_of_its_engine),
+		ON_ENGINE(large_values_pass),
+		ON_ENGINE(a_reader_sees_one_moment),
+		ON_ENGINE(urls_are_checked),
+	};
+
+	return cmocka_run_group_tests_name("sqlite", tests, make_folder, remove_folder);
+}
