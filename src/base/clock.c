@@ -1,0 +1,39 @@
+#include "base/clock.h"
+
+#include <time.h>
+
+static struct timespec now(clockid_t id)
+{
+	struct timespec ts = { 0, 0 };
+
+	clock_gettime(id, &ts);
+	return ts;
+}
+
+int64_t clock_mono(void)
+{
+	struct timespec ts = now(CLOCK_MONOTONIC);
+
+	return (int64_t)ts.tv_sec * CLOCK_SEC + ts.tv_nsec;
+}
+
+int64_t clock_after(int64_t period)
+{
+	int64_t t = clock_mono();
+
+	if (period < 0)
+		period = 0;
+	return period > INT64_MAX - t ? INT64_MAX : t + period;
+}
+
+int64_t clock_wall(void)
+{
+	return (int64_t)now(CLOCK_REALTIME).tv_sec;
+}
+
+int64_t clock_wall_us(void)
+{
+	struct timespec ts = now(CLOCK_REALTIME);
+
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
