@@ -7,8 +7,9 @@
  * A secret has its own type (struct secret, base/secret.h) for which there is no field
  * constructor: it cannot be logged by accident. Lines go to a descriptor (standard error by
  * default) with one write each; a line is at most 2,048 bytes, longer values are cut.
- * Logging never fails. It never waits when the descriptor is non-blocking: a line that the descriptor
- * does not take is counted, and the next one says lost=N. A cut value ends in "..." and the line in cut=1.
+ * Logging never fails. It never waits when the descriptor is non-blocking: a line that the
+ * descriptor does not take is counted, and the next one says lost=N. A cut value ends in "..." and
+ * the line in cut=1.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
