@@ -22,7 +22,8 @@ struct tls_client;
 /* Take over a connected, non-blocking socket. NULL when out of memory (fd is then closed). */
 struct conn *conn_socket(int fd);
 /* A connection in memory: reads give `input`, `chunk` bytes at a time (0: all at once), then
- * end of stream. What is written gathers in conn_mem_output(). It never waits, so no loop is needed. */
+ * end of stream. What is written gathers in conn_mem_output(). It never waits, so no loop is
+ * needed. */
 struct conn *conn_mem(struct str input, size_t chunk);
 struct str conn_mem_output(const struct conn *c);
 /* For transcript tests: more input for a memory connection; it must not have ended yet. */
@@ -32,22 +33,26 @@ void conn_free(struct conn **c); /* closes at once; NULL is fine */
 void conn_deadline(struct conn *c, int64_t deadline);
 
 enum line_end {
-	LINE_CRLF, /* strictly CR LF; a bare CR or LF anywhere is ERR_PROTO (SMTP data and commands) */
+	LINE_CRLF, /* strictly CR LF; a bare CR or LF anywhere is ERR_PROTO (SMTP data and commands)
+		    */
 	LINE_LOOSE /* CR LF or LF (IMAP, POP3 and ManageSieve commands) */
 };
-/* Read one line; the ending is not part of *line. Longer than max: ERR_LIMIT, and the rest of the line
- * up to its end has been read and dropped (at most 64 KiB more, then ERR_PROTO), so the
+/* Read one line; the ending is not part of *line. Longer than max: ERR_LIMIT, and the rest of the
+ * line up to its end has been read and dropped (at most 64 KiB more, then ERR_PROTO), so the
  * session may reply and go on. ERR_PROTO for a forbidden ending: the session must not go on. */
-int conn_read_line(struct conn *c, size_t max, enum line_end end, struct str *line, struct err *err);
+int conn_read_line(
+	struct conn *c, size_t max, enum line_end end, struct str *line, struct err *err);
 /* Read exactly n bytes, or whatever is there (1 to max bytes; 0 never). */
 int conn_read_full(struct conn *c, char *p, size_t n, struct err *err);
 int conn_read_some(struct conn *c, size_t max, struct str *some, struct err *err);
 /* Look at what is buffered without taking it, then take n bytes of it: how DATA scans for its end
- * without copying. conn_fill reads at least one more byte, or fails; the buffer holds at most 64 KiB. */
+ * without copying. conn_fill reads at least one more byte, or fails; the buffer holds at most 64
+ * KiB. */
 struct str conn_peek(const struct conn *c);
 void conn_take(struct conn *c, size_t n);
 int conn_fill(struct conn *c, struct err *err);
-size_t conn_buffered(const struct conn *c); /* input that waits already (pipelined, or typed before STARTTLS) */
+size_t conn_buffered(
+	const struct conn *c); /* input that waits already (pipelined, or typed before STARTTLS) */
 
 /* Writing never fails here: a failure is kept and reported by the next flush or read. Output
  * over 32 KiB is sent while gathering, which may wait for the peer. */

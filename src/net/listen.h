@@ -6,7 +6,8 @@
 #include "base/str.h"
 
 /* Open a listener on "ADDRESS:PORT" ("127.0.0.1:2025", "[::1]:2025", "*:25") or "unix:PATH".
- * Non-blocking, close-on-exec. -1 with the address and what to do in err ("address in use", ...). */
+ * Non-blocking, close-on-exec. -1 with the address and what to do in err ("address in use", ...).
+ */
 int listen_open(struct str where, int *fd, struct err *err);
 
 /* Accept the next connection, waiting for it (watched descriptor). EMFILE and friends wait and

@@ -11,7 +11,8 @@
 struct fd_state {
 	struct task *reader, *writer;
 	uint32_t generation;
-	unsigned char ready;
+	unsigned char ready; /* reported and not taken */
+	unsigned char stays; /* the peer's end of stream is true for good */
 	bool watched;
 };
 
@@ -54,7 +55,7 @@ int fd_watch(int fd, struct err *err)
 		return -1;
 	s = state_of(fd);
 	s->generation++;
-	s->ready = 0;
+	s->ready = s->stays = 0;
 	ev.data.u64 = (uint64_t)s->generation << 32 | (uint32_t)fd;
 	/* Already there only if it was closed without fd_forget and a copy of it lives on. */
 	if (epoll_ctl(rt.epoll, EPOLL_CTL_ADD, fd, &ev) < 0 &&
@@ -73,7 +74,7 @@ void fd_forget(int fd)
 	epoll_ctl(rt.epoll, EPOLL_CTL_DEL, fd, NULL);
 	s->watched = false;
 	s->generation++;
-	s->ready = 0;
+	s->ready = s->stays = 0;
 	if (s->reader)
 		task_wake(s->reader);
 	if (s->writer)
@@ -86,7 +87,7 @@ int fd_take(int fd, int events)
 	int got = s ? s->ready & events : 0;
 
 	if (got)
-		s->ready = (unsigned char)(s->ready & ~got);
+		s->ready = (unsigned char)((s->ready & ~got) | s->stays);
 	return got;
 }
 
@@ -124,9 +125,12 @@ void fd_ready(uint64_t tag, uint32_t events)
 
 	if (!s || !s->watched || s->generation != (uint32_t)(tag >> 32))
 		return;
+	if (events & EPOLLRDHUP)
+		s->stays = WAIT_READ | (events & EPOLLHUP ? WAIT_WRITE : 0);
+	s->ready |= s->stays;
 	if (events & (EPOLLERR | EPOLLHUP))
 		s->ready |= WAIT_READ | WAIT_WRITE;
-	if (events & (EPOLLIN | EPOLLRDHUP))
+	if (events & EPOLLIN)
 		s->ready |= WAIT_READ;
 	if (events & EPOLLOUT)
 		s->ready |= WAIT_WRITE;

@@ -37,6 +37,7 @@ struct task {
 	const char *doing; /* what it waits for, when neither fd nor signal */
 	int fd;
 	unsigned shielded;
+	unsigned breaths; /* since it last let others run */
 	enum task_state state;
 	unsigned char events;
 	bool cancelled, timed_out;

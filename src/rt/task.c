@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define TRIM_AFTER CLOCK_SEC /* waiting this long counts as idle */
+#define BREATHE_EVERY 32
 
 void link_init(struct link *ring)
 {
@@ -113,6 +114,7 @@ void task_park(const char *doing)
 	t->state = TASK_WAITING;
 	t->since = rt.now;
 	t->doing = doing;
+	t->breaths = 0;
 	if (!t->in_warm.next)
 		link_add(&rt.warm, &t->in_warm);
 	ctx_switch(&t->ctx, &rt.ctx);
@@ -141,6 +143,7 @@ void task_yield(void)
 
 	if (!t)
 		return;
+	t->breaths = 0;
 	make_ready(t);
 	ctx_switch(&t->ctx, &rt.ctx);
 }
@@ -309,6 +312,20 @@ int task_sleep(int64_t deadline, struct err *err)
 		*err = e;
 		return -1;
 	}
+	return 0;
+}
+
+int task_breathe(int64_t deadline, struct err *err)
+{
+	struct task *t = rt.current;
+
+	if (!t || ++t->breaths < BREATHE_EVERY)
+		return 0;
+	task_yield();
+	if (task_must_stop(t))
+		return err_set(err, ERR_CANCELED, "cancelled");
+	if (deadline != NEVER && clock_mono() >= deadline)
+		return err_set(err, ERR_TIMEOUT, "timed out");
 	return 0;
 }
 

@@ -70,6 +70,10 @@ enum { WAIT_READ = 1, WAIT_WRITE = 2, WAIT_SIGNAL = 4 };
 int task_wait(int fd, int events, struct signal *sig, int64_t deadline, struct err *err);
 int task_sleep(int64_t deadline, struct err *err);
 void task_yield(void); /* let every other ready task run once */
+/* For loops that may go on and on without having to wait (a peer that always has more): now
+ * and then this lets the others run, and then fails like a wait if the task is cancelled or the
+ * deadline has passed. Cheap enough for every turn. */
+int task_breathe(int64_t deadline, struct err *err);
 
 int fd_watch(int fd, struct err *err);
 void fd_forget(int fd);

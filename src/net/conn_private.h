@@ -1,0 +1,42 @@
+/* conn_private.h - the inside of a connection: a transport (socket or memory) that moves bytes
+ * without ever waiting, buffers above it, and between the two the TLS engine once it is started.
+ */
+#ifndef NET_CONN_PRIVATE_H
+#define NET_CONN_PRIVATE_H
+
+#include "net/conn.h"
+
+#include <sys/types.h>
+
+#define CONN_HOLD ((size_t)64 << 10)   /* unread input at most */
+#define CONN_ROOM ((size_t)16 << 10)   /* offered to one read */
+#define CONN_GATHER ((size_t)32 << 10) /* unsent output beyond which it is sent */
+
+struct conn {
+	struct buf in;         /* unread from in_at on */
+	struct buf out;        /* not sent yet */
+	size_t in_at, in_used; /* in_used: the most that was ever in `in`, to be wiped */
+	int fd;                /* -1: memory */
+	bool tcp;
+	bool readable; /* the socket may have input: it has not said otherwise since */
+	bool ended;    /* the peer's end of stream */
+	bool failed;   /* for good, because of why */
+	struct err why;
+	int64_t deadline;
+	uint64_t bytes_in, bytes_out;
+	struct buf source; /* memory: what is still to be read, from source_at on */
+	size_t source_at, chunk;
+	uint16_t peer_port;
+	char peer[48], local[48];
+};
+
+/* What a transport says instead of a count. */
+enum { IO_END = 0, IO_AGAIN = -1, IO_FAILED = -2 };
+
+/* Never wait. IO_FAILED: c->why says why. */
+ssize_t conn_raw_read(struct conn *c, char *p, size_t n);
+ssize_t conn_raw_write(struct conn *c, struct str s);
+int conn_fail(struct conn *c, enum err_kind kind, const char *what); /* IO_FAILED */
+void conn_names(struct conn *c);                                     /* fills peer and local */
+
+#endif
