@@ -104,9 +104,9 @@ static void add_escaped(struct line *l, struct str s)
 	}
 }
 
-static void add_str(struct line *l, struct str s)
+static void add_str(struct line *l, struct str s, bool quoted)
 {
-	if (s.n <= VALUE_MAX && is_plain(s)) {
+	if (!quoted && s.n <= VALUE_MAX && is_plain(s)) {
 		add(l, s.p, s.n);
 		return;
 	}
@@ -128,7 +128,8 @@ static void add_field(struct line *l, const struct log_field *f)
 	addz(l, "=");
 	switch (f->type) {
 	case LOG_F_STR:
-		add_str(l, f->s);
+	case LOG_F_QUOTED:
+		add_str(l, f->s, f->type == LOG_F_QUOTED);
 		break;
 	case LOG_F_I64:
 		snprintf(num, sizeof num, "%lld", (long long)f->i);

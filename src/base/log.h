@@ -21,13 +21,15 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log_field {
 	const char *name; /* NULL ends the list */
-	enum { LOG_F_STR, LOG_F_I64, LOG_F_U64 } type;
+	enum { LOG_F_STR, LOG_F_QUOTED, LOG_F_I64, LOG_F_U64 } type;
 	struct str s;
 	int64_t i;
 	uint64_t u;
 };
 
 #define L_STR(name, s) ((struct log_field){ (name), LOG_F_STR, (s), 0, 0 })
+/* In quotes whatever it holds, for lines whose form other tools rely on (fail2ban). */
+#define L_QUOTED(name, s) ((struct log_field){ (name), LOG_F_QUOTED, (s), 0, 0 })
 #define L_Z(name, z) L_STR(name, str_c(z))
 #define L_I64(name, v) ((struct log_field){ (name), LOG_F_I64, { "", 0 }, (v), 0 })
 #define L_U64(name, v) ((struct log_field){ (name), LOG_F_U64, { "", 0 }, 0, (v) })

@@ -58,6 +58,8 @@ static void values_cannot_forge_fields_or_lines(void **state)
 	(void)state;
 	log_event(LOG_INFO, "e", L_STR("v", STR("")));
 	assert_line("info e v=\"\"");
+	log_event(LOG_INFO, "e", L_QUOTED("user", STR("ann")));
+	assert_line("info e user=\"ann\"");
 	log_event(LOG_INFO, "e", L_STR("v", STR("a b=c")));
 	assert_line("info e v=\"a b=c\"");
 	log_event(LOG_INFO, "e", L_STR("v", STR("x\" y=\"z\\")));
