@@ -23,7 +23,8 @@ static const struct command {
 	enum kind kind;
 	const char *usage, *summary;
 } commands[] = {
-	{ "setup", cli_setup, PLAIN, "setup ADDRESS", "configure this machine for a domain" },
+	{ "setup", cli_setup, PLAIN, "setup ADDRESS [--hostname NAME]",
+		"configure this machine for a domain" },
 	{ "serve", cli_serve, PLAIN, "serve", "run the server in the foreground" },
 	{ "demo", cli_demo, PLAIN, "demo [--dir DIR] [--port-base N] [--set NAME=VALUE]...",
 		"a complete throw-away instance on high ports" },
@@ -44,7 +45,8 @@ static const struct command {
 		"send --server URL --from ADDRESS --to ADDRESS... [--user NAME] [--subject TEXT]"
 		" [--ca-file FILE] [--insecure] [--quiet] < TEXT",
 		"hand a message to any server and show the dialogue" },
-	{ "sendmail", cli_sendmail, ONLINE, "sendmail [-t] [-i] [-f SENDER] [RECIPIENT...] < MESSAGE",
+	{ "sendmail", cli_sendmail, ONLINE,
+		"sendmail [-t] [-i] [-f SENDER] [RECIPIENT...] < MESSAGE",
 		"what PHP, cron and git expect" },
 	{ "config", cli_config, PLAIN, "config check|show|manual", "is the configuration right?" },
 	{ "role", cli_role, HIDDEN, "role NAME", "" },
@@ -74,11 +76,18 @@ static void print_usage(FILE *f, const struct command *one)
 
 int cli_exit_code(const struct err *err)
 {
-	static const int codes[ERR_KINDS] = { [ERR_NONE] = EX_OK, [ERR_TEMP] = EX_TEMPFAIL,
-		[ERR_PERM] = EX_DATAERR, [ERR_PROTO] = EX_PROTOCOL, [ERR_LIMIT] = EX_DATAERR,
-		[ERR_NOTFOUND] = EX_NOUSER, [ERR_EXISTS] = EX_CANTCREAT, [ERR_DENIED] = EX_NOPERM,
-		[ERR_FULL] = EX_TEMPFAIL, [ERR_CLOSED] = EX_UNAVAILABLE,
-		[ERR_TIMEOUT] = EX_TEMPFAIL, [ERR_CANCELED] = EX_TEMPFAIL };
+	static const int codes[ERR_KINDS] = { [ERR_NONE] = EX_OK,
+		[ERR_TEMP] = EX_TEMPFAIL,
+		[ERR_PERM] = EX_DATAERR,
+		[ERR_PROTO] = EX_PROTOCOL,
+		[ERR_LIMIT] = EX_DATAERR,
+		[ERR_NOTFOUND] = EX_NOUSER,
+		[ERR_EXISTS] = EX_CANTCREAT,
+		[ERR_DENIED] = EX_NOPERM,
+		[ERR_FULL] = EX_TEMPFAIL,
+		[ERR_CLOSED] = EX_UNAVAILABLE,
+		[ERR_TIMEOUT] = EX_TEMPFAIL,
+		[ERR_CANCELED] = EX_TEMPFAIL };
 
 	return err->kind < ERR_KINDS ? codes[err->kind] : EX_SOFTWARE;
 }
@@ -176,8 +185,9 @@ int cli_main(int argc, char **argv)
 	int code;
 
 	name = self && strrchr(self, '/') ? strrchr(self, '/') + 1 : self;
-	if (name && (strcmp(name, "sendmail") == 0 || strcmp(name, "mailq") == 0 ||
-			    strcmp(name, "newaliases") == 0))
+	if (name &&
+		(strcmp(name, "sendmail") == 0 || strcmp(name, "mailq") == 0 ||
+			strcmp(name, "newaliases") == 0))
 		return run_as(&c, name);
 	while (take_common(&c, &help))
 		;

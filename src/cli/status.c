@@ -36,8 +36,8 @@ static int ask(struct cli *c, struct health *h, struct err *err)
 
 static void show_json(const struct health *h)
 {
-	struct table t = TABLE(true, "version", "started", "accounts", "domains", "emails", "queued",
-		"held", "oldest", "free_bytes", "log_bytes", "read_only", "alarm",
+	struct table t = TABLE(true, "version", "started", "accounts", "domains", "emails",
+		"queued", "held", "oldest", "free_bytes", "log_bytes", "read_only", "alarm",
 		"certificate_expires", "logins", "login_failures", "listeners");
 
 	table_str(&t, h->master.version);

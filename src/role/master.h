@@ -1,0 +1,27 @@
+/* master.h - the parent of all roles: it opens the listeners and the control socket, starts each
+ * role as `eilpost role NAME`, joins them by channels, and starts again what dies.
+ *
+ * master_run() is the life of `eilpost serve` and `eilpost demo`. It returns when SIGTERM or SIGINT
+ * has ended all roles (0), or -1 when it could not start: the sentence says what is in the way and
+ * what to do (a busy port, a missing folder, a second server on the same data). It parses nothing
+ * from the network.
+ */
+#ifndef ROLE_MASTER_H
+#define ROLE_MASTER_H
+
+#include "base/err.h"
+
+struct conf;
+
+struct master_options {
+	const struct conf *conf; /* stays the caller's */
+	/* Called in a task of its own when all roles are ready for the first time and the listeners
+	 * are open; it may wait and may connect to the control socket. -1 ends the server with that
+	 * err. NULL: nothing to do. */
+	int (*ready)(void *arg, struct err *err);
+	void *arg;
+};
+
+int master_run(const struct master_options *options, struct err *err);
+
+#endif
