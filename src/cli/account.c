@@ -3,6 +3,7 @@
 #include "cli/table.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
 static int set_password(struct cli *c, struct str login, struct err *err)

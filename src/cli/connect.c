@@ -80,13 +80,11 @@ static void unasked(void *arg, struct request *req)
 
 static struct channel *open_channel(struct cli *c, uint32_t peer, struct err *err)
 {
-	struct channel *ch;
-	int fd;
+	int fd = -1;
 
 	if (cli_load(c, err) < 0 || dial_control(conf_z(c->conf, CONF_CONTROL), &fd, err) < 0)
 		return NULL;
-	ch = channel_new(c->group, fd, peer, 0, unasked, NULL, NULL, err);
-	return ch;
+	return channel_new(c->group, fd, peer, 0, unasked, NULL, NULL, err);
 }
 
 /* The master answers, and hands the connection on to the role we asked for. */
