@@ -1,9 +1,8 @@
 /* raw.c - the transports: a socket, or memory. */
 #include "net/conn_private.h"
+#include "net/endpoint_private.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,35 +74,9 @@ ssize_t conn_raw_write(struct conn *c, struct str s)
 
 /* ---- names ---- */
 
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-	struct sockaddr_storage room;
-};
-
-/* An IPv4 client of an IPv6 socket is an IPv4 client. */
-static uint16_t print_address(const union address *a, char *text, socklen_t size)
-{
-	if (a->any.sa_family == AF_INET) {
-		inet_ntop(AF_INET, &a->v4.sin_addr, text, size);
-		return ntohs(a->v4.sin_port);
-	}
-	if (a->any.sa_family == AF_INET6) {
-		if (IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
-			inet_ntop(AF_INET, a->v6.sin6_addr.s6_addr + 12, text, size);
-		else
-			inet_ntop(AF_INET6, &a->v6.sin6_addr, text, size);
-		return ntohs(a->v6.sin6_port);
-	}
-	snprintf(text, size, "%s", "unix");
-	return 0;
-}
-
 void conn_names(struct conn *c)
 {
-	union address a = { .any.sa_family = AF_UNIX };
-	socklen_t n = sizeof a;
+	struct endpoint a = { .u.any.sa_family = AF_UNIX, .len = sizeof a.u };
 	const int on = 1;
 
 	if (c->fd < 0) {
@@ -111,13 +84,12 @@ void conn_names(struct conn *c)
 		snprintf(c->local, sizeof c->local, "memory");
 		return;
 	}
-	getpeername(c->fd, &a.any, &n);
-	c->peer_port = print_address(&a, c->peer, sizeof c->peer);
-	a = (union address){ .any.sa_family = AF_UNIX };
-	n = sizeof a;
-	getsockname(c->fd, &a.any, &n);
-	print_address(&a, c->local, sizeof c->local);
-	c->tcp = a.any.sa_family == AF_INET || a.any.sa_family == AF_INET6;
+	getpeername(c->fd, &a.u.any, &a.len);
+	c->peer_port = endpoint_print(&a, c->peer, sizeof c->peer);
+	a = (struct endpoint){ .u.any.sa_family = AF_UNIX, .len = sizeof a.u };
+	getsockname(c->fd, &a.u.any, &a.len);
+	endpoint_print(&a, c->local, sizeof c->local);
+	c->tcp = a.u.any.sa_family != AF_UNIX;
 	/* We gather ourselves; the kernel's waiting would only add to it. */
 	if (c->tcp)
 		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
