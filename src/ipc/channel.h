@@ -30,15 +30,23 @@ struct request {
 /* Called on the reader task for every request or oneway. It must not wait long: spawn a task, or
  * keep the request and answer it later. */
 typedef void channel_handler(void *arg, struct request *req);
-/* The channel has ended (peer gone or thrown out); called once, last. No request may be answered
- * after. */
+/* The channel has ended (peer gone or thrown out); called once, last: no request comes after it.
+ * Answers to requests that are still open go nowhere and do no harm. The owner still has to
+ * channel_close(), here or later. */
 typedef void channel_ended(void *arg, const struct err *why);
 
-/* Take over fd. `who` is what the peer is (one WHO_ bit), `number` the master's number for it. */
+/* Take over fd (closed on failure). `who` is what the peer is (one WHO_ bit), `number` the
+ * master's number for it. handler NULL: the peer may send answers only. */
 struct channel *channel_new(struct task_group *g, int fd, uint32_t who, uint32_t number,
 	channel_handler *handler, channel_ended *ended, void *arg, struct err *err);
-void channel_close(struct channel **ch); /* ends it; waiting calls fail with ERR_CLOSED */
+/* End it, after a last attempt to send what waits; waiting calls fail with ERR_CLOSED. Neither
+ * handler nor ended is called any more. NULL is fine. */
+void channel_close(struct channel **ch);
 void channel_violation(struct channel *ch, const char *what); /* log and end: the peer misbehaved */
+/* Is told of every violation on any channel of this process (role/ reports it to the master, which
+ * replaces the peer). NULL: nobody. */
+typedef void channel_watcher(uint32_t who, uint32_t number, const char *what);
+void channel_on_violation(channel_watcher *fn);
 uint32_t channel_who(const struct channel *ch);
 uint32_t channel_number(const struct channel *ch);
 bool channel_is_open(const struct channel *ch);
@@ -52,20 +60,26 @@ struct reply {
 };
 void reply_free(struct reply *r);
 
-/* Low level; the typed forms below are what code uses. */
+/* Low level; the typed forms below are what code uses. A descriptor is taken over, also on
+ * failure. The answer is not decoded. ERR_CLOSED, ERR_TIMEOUT, ERR_CANCELED, ERR_LIMIT (does not
+ * fit a message), or what the peer answered with request_fail(). */
 int channel_call(struct channel *ch, uint16_t type, struct str body, int fd, int64_t deadline,
 	struct reply *hold, struct str *answer, struct err *err);
 int channel_send(struct channel *ch, uint16_t type, struct str body, int fd, struct err *err);
-void request_answer(struct request **req, struct str body, int fd);
-void request_fail(
-	struct request **req, const struct err *why); /* the caller's call returns this err */
-void request_free(struct request **req);              /* a oneway that is done with */
+void request_answer(struct request **req, struct str body);
+/* The caller's call returns this err. */
+void request_fail(struct request **req, const struct err *why);
+/* A oneway that is done with (a call that nobody answered fails with ERR_TEMP). Closes req->fd. */
+void request_free(struct request **req);
 
 /* Unsent bytes waiting on the channel: a server stops reading a peer's requests over 512 KiB by
- * itself. */
+ * itself. Who sends much without calls in between waits for room (under 512 KiB) now and then. Over
+ * 64 MiB the channel ends: the peer does not read. */
 size_t channel_pending(const struct channel *ch);
+int channel_room(struct channel *ch, int64_t deadline, struct err *err);
 
-/* Typed forms, made from the tables:
+/* Typed forms, made from the tables. `hold` may be
+ * NULL for an answer without slices; else it must be empty.
  *
  *	int store_rcpt(struct channel *ch, const struct store_rcpt_req *q, int64_t deadline,
  *		struct store_rcpt_rep *a, struct reply *hold, struct err *err);
@@ -79,12 +93,7 @@ size_t channel_pending(const struct channel *ch);
 	int name(struct channel *ch, const struct name##_req *q, int64_t deadline,                 \
 		struct name##_rep *a, struct reply *hold, struct err *err);                        \
 	void name##_answer(struct request **req, const struct name##_rep *a);
-#include "ipc/control.def"
-#include "ipc/dns.def"
-#include "ipc/store.def"
-#include "ipc/vault.def"
-#undef RECORD
-#undef ONEWAY
-#undef CALL
+#include "ipc/messages.def"
+#include "ipc/undef.h"
 
 #endif

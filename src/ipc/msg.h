@@ -13,15 +13,16 @@
  *	F_FD(name)                                 a descriptor that travels with the message
  *
  * A line CALL(store_rcpt, ...) makes `struct store_rcpt_req` and `struct store_rcpt_rep`;
- *ONEWAY(store_due, ...) makes `struct store_due`; RECORD(store_range, ...) makes `struct
- *store_range`. For each there are
+ * ONEWAY(store_due, ...) makes `struct store_due`; RECORD(store_range, ...) makes
+ * `struct store_range`. For each there are
  *
  *	void X_put(struct buf *out, const struct X *m);               append the encoded fields
  *	int X_get(struct str in, struct X *m, struct err *err);       decode; slices point into `in`
  *	void X_print(struct buf *out, const struct X *m);             for logs; secrets as ***
  *
- * The decoder is total: any bytes give a value or ERR_PROTO. Sequences are checked whole by X_get,
- *so walking them cannot fail:
+ * The decoder is total: any bytes give a value or ERR_PROTO. A field over its limit, or a F_STR
+ *with a NUL, cannot be encoded either: X_put then sets out->over, and the call fails with
+ * ERR_LIMIT. Sequences are checked whole by X_get, so walking them cannot fail:
  *
  *	struct str seq = rep.items;
  *	struct store_range r;
@@ -66,24 +67,10 @@
 	MSG_DECLARE(name##_req, request)                                                           \
 	MSG_DECLARE(name##_rep, reply)
 
-#include "ipc/control.def"
-#include "ipc/dns.def"
-#include "ipc/store.def"
-#include "ipc/vault.def"
+#include "ipc/messages.def"
 
-#undef F_U8
-#undef F_U32
-#undef F_U64
-#undef F_I64
-#undef F_STR
-#undef F_BYTES
-#undef F_SECRET
-#undef F_SEQ
-#undef F_FD
 #undef MSG_DECLARE
-#undef RECORD
-#undef ONEWAY
-#undef CALL
+#include "ipc/undef.h"
 
 /* Second pass: the numbers, MSG_store_rcpt and so on. */
 #define RECORD(name, fields)
@@ -91,14 +78,9 @@
 #define CALL(name, number, who, request, reply) MSG_##name = (number),
 enum msg_number {
 	MSG_error = 0x7fff, /* an answer that is a struct err */
-#include "ipc/control.def"
-#include "ipc/dns.def"
-#include "ipc/store.def"
-#include "ipc/vault.def"
+#include "ipc/messages.def"
 };
-#undef RECORD
-#undef ONEWAY
-#undef CALL
+#include "ipc/undef.h"
 
 /* What a table line says of a number; NULL for a number that no table has. */
 struct msg_info {
@@ -106,9 +88,11 @@ struct msg_info {
 	uint16_t number;
 	uint32_t who;  /* WHO_ bits that may send it */
 	bool answered; /* a CALL */
-	uint8_t fds;   /* descriptors that travel with it */
-	bool secret;   /* holds an F_SECRET */
+	uint8_t fds;   /* descriptors that travel with it (0 or 1); none with answers */
+	bool secret;   /* holds an F_SECRET: wiped after use */
+	bool answer_secret;
 };
 const struct msg_info *msg_info(uint16_t number);
+const char *who_name(uint32_t who); /* "mx", "store" ...: one WHO_ bit */
 
 #endif
