@@ -1,0 +1,74 @@
+/* Reading bodies, from any thread: a few segments stay open. */
+#include "store/io.h"
+#include "store/log_private.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A descriptor of a segment: from the table, else opened now and put there if its place is free
+ * to take. *slot is NULL when the caller must close it. */
+static int borrow(struct slog *l, uint64_t segment, struct slog_file **slot, struct err *err)
+{
+	struct slog_file *f = &l->files[segment % SLOG_FILES];
+	char name[SLOG_NAME];
+	int fd = -1;
+
+	slog_segment_name(name, segment, ".seg");
+	pthread_mutex_lock(&l->files_lock);
+	if (f->segment != segment && f->users == 0) {
+		if (f->segment)
+			close(f->fd);
+		f->fd = io_open(l->dir, name, O_RDONLY, err);
+		f->segment = f->fd >= 0 ? segment : 0;
+		fd = f->fd;
+	} else if (f->segment == segment) {
+		fd = f->fd;
+	}
+	*slot = fd >= 0 ? f : NULL;
+	if (*slot)
+		f->users++;
+	else if (f->segment && f->segment != segment)
+		fd = io_open(l->dir, name, O_RDONLY, err);
+	pthread_mutex_unlock(&l->files_lock);
+	return fd;
+}
+
+int slog_read(struct slog *l, uint64_t segment, uint64_t offset, char *p, size_t n, struct err *err)
+{
+	struct slog_file *slot = NULL;
+	char name[SLOG_NAME];
+	int fd = borrow(l, segment, &slot, err), r;
+
+	if (fd < 0)
+		return -1;
+	slog_segment_name(name, segment, ".seg");
+	r = io_read(fd, name, offset, p, n, err);
+	if (slot) {
+		pthread_mutex_lock(&l->files_lock);
+		slot->users--;
+		pthread_mutex_unlock(&l->files_lock);
+	} else {
+		close(fd);
+	}
+	return r;
+}
+
+uint64_t slog_bytes(const struct slog *l)
+{
+	int fd = openat(l->dir, "log", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+	struct stat st;
+	uint64_t sum = 0;
+
+	if (!d)
+		return 0;
+	while ((e = readdir(d)))
+		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode))
+			sum += (uint64_t)st.st_size;
+	closedir(d);
+	return sum;
+}
