@@ -1,7 +1,7 @@
 /* cli.c - the table of subcommands, the common options, and how errors are said. */
 #include "cli/cli.h"
 
-#include "cli_private.h"
+#include "cli/cli_private.h"
 #include "rt/task.h"
 
 #include <stdarg.h>

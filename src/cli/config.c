@@ -1,7 +1,7 @@
 /* config.c - eilpost config: check, show, manual. */
 #include "cli/cli.h"
 
-#include "cli_private.h"
+#include "cli/cli_private.h"
 #include "conf/conf.h"
 
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
-#include "cli_private.h"
+#include "cli/cli_private.h"
 #include "conf/conf.h"
 #include "crypto/tls.h"
 #include "net/dial.h"

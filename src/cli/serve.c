@@ -1,7 +1,7 @@
 /* serve.c - eilpost serve: run the server in the foreground; eilpost role: one of its processes. */
 #include "cli/cli.h"
 
-#include "cli_private.h"
+#include "cli/cli_private.h"
 #include "conf/conf.h"
 #include "role/master.h"
 #include "role/role.h"

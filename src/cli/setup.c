@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
-#include "cli_private.h"
+#include "cli/cli_private.h"
 #include "conf/conf.h"
 #include "mail/address.h"
 #include "rt/task.h"
