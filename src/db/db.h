@@ -75,7 +75,8 @@ int db_int(struct db *db, int64_t *out, const char *sql, const struct db_val *v,
 int64_t db_changes(const struct db *db); /* rows changed by the last INSERT, UPDATE or DELETE */
 
 /* Transactions do not nest; savepoints do. On a writing connection SQLite takes its write lock at
- * once. Reading connections see one moment until commit or rollback. */
+ * once. Reading connections see one moment until commit or rollback. After a statement has failed
+ * inside a transaction only db_undo() or db_rollback() may follow (PostgreSQL refuses all else). */
 int db_begin(struct db *db, struct err *err);
 int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db); /* safe without a transaction and after a failed commit */

@@ -1,6 +1,7 @@
 /* Every test here runs on each engine: the same statements must mean the same. */
 #include "db/db_test.h"
 #include "db/db.h"
+#include "db/postgres_test.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 static char folder[64], url[128];
+static struct postgres postgres;
 
 static int make_folder(void **state)
 {
@@ -25,12 +27,32 @@ static int remove_folder(void **state)
 	return rmdir(folder);
 }
 
+static int start_server(void **state)
+{
+	(void)state;
+	if (postgres_start(&postgres) < 0)
+		return -1;
+	snprintf(url, sizeof url, "%s", postgres.url);
+	return 0;
+}
+
+static int stop_server(void **state)
+{
+	(void)state;
+	postgres_stop(&postgres);
+	return 0;
+}
+
 static int fresh(void **state)
 {
 	struct db *db = NULL;
 	struct err err = ERR_INIT;
 
 	must(db_open(&db, url, DB_WRITE, &err), &err);
+	if (str_eq(str_c(db_engine_name(db)), STR("postgres"))) {
+		run(db, "DROP SCHEMA public CASCADE");
+		run(db, "CREATE SCHEMA public");
+	}
 	*state = db;
 	return 0;
 }
@@ -40,7 +62,7 @@ static int done(void **state)
 	struct db *db = *state;
 
 	db_close(&db);
-	return unlink(url + strlen("sqlite:"));
+	return str_starts(str_c(url), STR("sqlite:")) ? unlink(url + strlen("sqlite:")) : 0;
 }
 
 static void values_come_back_as_they_were(void **state)
@@ -348,6 +370,99 @@ static void urls_are_checked(void **state)
 	db_close(&db);
 }
 
+/* From here on PostgreSQL only: what can go wrong with a server. */
+
+static void a_serialization_failure_asks_to_repeat(void **state)
+{
+	struct db *db = *state, *other = NULL;
+	struct err err = ERR_INIT;
+
+	must(db_open(&other, url, DB_WRITE, &err), &err);
+	run(db, "CREATE TABLE t (a BIGINT)");
+	run(db, "INSERT INTO t VALUES (1)");
+	run(db, "SET default_transaction_isolation = 'repeatable read'");
+	must(db_begin(db, &err), &err);
+	assert_int_equal(number(db, "SELECT a FROM t", DB_NOARGS), 1);
+	run(other, "UPDATE t SET a = 2");
+	assert_int_equal(db_exec(db, "UPDATE t SET a = a + 1", DB_NOARGS, &err), -1);
+	assert_int_equal(err.kind, ERR_TEMP);
+	assert_true(db_conflict(db));
+	db_rollback(db);
+	assert_true(db_conflict(db));
+	must(db_begin(db, &err), &err);
+	run(db, "UPDATE t SET a = a + 1");
+	must(db_commit(db, &err), &err);
+	assert_int_equal(number(other, "SELECT a FROM t", DB_NOARGS), 3);
+	db_close(&other);
+}
+
+static void a_commit_after_a_failure_is_no_commit(void **state)
+{
+	struct db *db = *state;
+	struct err err = ERR_INIT;
+
+	run(db, "CREATE TABLE t (a BIGINT)");
+	must(db_begin(db, &err), &err);
+	run(db, "INSERT INTO t VALUES (1)");
+	assert_int_equal(db_exec(db, "SELECT 1/0", DB_NOARGS, &err), -1);
+	assert_int_equal(db_commit(db, &err), -1);
+	assert_false(db_in_transaction(db));
+	db_rollback(db);
+	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 0);
+}
+
+static void a_lost_server_is_told_apart(void **state)
+{
+	struct db *db = *state, *other = NULL;
+	struct err err = ERR_INIT;
+	int64_t pid = number(db, "SELECT pg_backend_pid()", DB_NOARGS);
+
+	must(db_open(&other, url, DB_WRITE, &err), &err);
+	must(db_begin(db, &err), &err);
+	/* Waits for up to five seconds until the other backend is gone. */
+	runv(other, "SELECT pg_terminate_backend($1::int, 5000)", DB_ARGS(DB_I(pid)));
+	assert_int_equal(db_exec(db, "SELECT 1", DB_NOARGS, &err), -1);
+	assert_int_equal(err.kind, ERR_CLOSED);
+	assert_false(db_in_transaction(db));
+	db_rollback(db);
+	assert_int_equal(db_begin(db, &err), -1);
+	assert_int_equal(err.kind, ERR_CLOSED);
+	db_close(&other);
+}
+
+static void numbers_of_any_width_are_integers(void **state)
+{
+	struct db *db = *state;
+
+	run(db, "CREATE TABLE t (s SMALLINT, i INTEGER, b BIGINT, o BOOLEAN, n NUMERIC, f FLOAT8)");
+	run(db, "INSERT INTO t VALUES (-2, -3, -4, true, -123456789012345.6, 9e99)");
+	assert_int_equal(number(db, "SELECT s FROM t", DB_NOARGS), -2);
+	assert_int_equal(number(db, "SELECT i FROM t", DB_NOARGS), -3);
+	assert_int_equal(number(db, "SELECT b FROM t", DB_NOARGS), -4);
+	assert_int_equal(number(db, "SELECT o FROM t", DB_NOARGS), 1);
+	assert_true(number(db, "SELECT n FROM t", DB_NOARGS) == INT64_C(-123456789012345));
+	assert_true(number(db, "SELECT f FROM t", DB_NOARGS) == INT64_MAX);
+	assert_int_equal(number(db, "SELECT 10000::numeric * 10000", DB_NOARGS), 100000000);
+	assert_true(number(db, "SELECT 9223372036854775807::numeric", DB_NOARGS) == INT64_MAX);
+	assert_true(number(db, "SELECT 1e30::numeric", DB_NOARGS) == INT64_MAX);
+	/* A width that was guessed from a NULL takes a number later. */
+	run(db, "DELETE FROM t");
+	for (int i = 0; i < 2; i++)
+		runv(db, "INSERT INTO t (i) VALUES ($1)", DB_ARGS(i ? DB_I(7) : DB_NIL));
+	assert_int_equal(number(db, "SELECT sum(i) FROM t", DB_NOARGS), 7);
+}
+
+static void a_missing_server_is_told(void **state)
+{
+	struct db *db = NULL;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(db_open(&db, "postgres:///x?host=/nonexistent", DB_WRITE, &err), -1);
+	assert_int_equal(err.kind, ERR_TEMP);
+	assert_non_null(strstr(err.msg, "/nonexistent"));
+}
+
 #define ON_ENGINE(f) cmocka_unit_test_setup_teardown(f, fresh, done)
 
 int main(void)
@@ -369,5 +484,26 @@ int main(void)
 		ON_ENGINE(urls_are_checked),
 	};
 
-	return cmocka_run_group_tests_name("sqlite", tests, make_folder, remove_folder);
+	const struct CMUnitTest postgres_tests[] = {
+		ON_ENGINE(a_serialization_failure_asks_to_repeat),
+		ON_ENGINE(a_commit_after_a_failure_is_no_commit),
+		ON_ENGINE(a_lost_server_is_told_apart),
+		ON_ENGINE(numbers_of_any_width_are_integers),
+		ON_ENGINE(a_missing_server_is_told),
+	};
+	int failed = cmocka_run_group_tests_name("sqlite", tests, make_folder, remove_folder);
+
+	if (!postgres_find(&postgres)) {
+		print_message("PostgreSQL is not installed: these tests ran on SQLite only\n");
+		return failed;
+	}
+	if (start_server(NULL) < 0) {
+		stop_server(NULL);
+		print_error("PostgreSQL does not start\n");
+		return 1;
+	}
+	failed += cmocka_run_group_tests_name("postgres", tests, NULL, NULL);
+	failed += cmocka_run_group_tests_name("postgres only", postgres_tests, NULL, NULL);
+	stop_server(NULL);
+	return failed;
 }

@@ -1,0 +1,411 @@
+/* The PostgreSQL engine, a module of its own (load.c). Results are fetched whole, so that
+ * statements may run while others' rows are read, as on SQLite. */
+#include "db/db_private.h"
+
+#include <inttypes.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Types by their number in pg_type.dat, which never change. */
+enum oid {
+	OID_BOOL = 16,
+	OID_BYTEA = 17,
+	OID_CHAR = 18,
+	OID_NAME = 19,
+	OID_INT8 = 20,
+	OID_INT2 = 21,
+	OID_INT4 = 23,
+	OID_TEXT = 25,
+	OID_OID = 26,
+	OID_FLOAT8 = 701,
+	OID_UNKNOWN = 705,
+	OID_BPCHAR = 1042,
+	OID_VARCHAR = 1043,
+	OID_NUMERIC = 1700
+};
+
+enum { INT_TEXT = 24 }; /* bytes for any 64-bit integer in decimal */
+
+struct pg_db {
+	struct db db;
+	PGconn *c;
+	unsigned statements; /* for their names */
+};
+
+struct pg_stmt {
+	char name[16];
+	bool prepared;
+	PGresult *result;
+	int row;
+};
+
+static PGconn *conn_of(const struct db *db)
+{
+	return ((const struct pg_db *)db)->c;
+}
+
+/* Codes: appendix A of the PostgreSQL manual. */
+static enum err_kind kind_of(const char *code)
+{
+	struct str s = str_c(code);
+
+	if (str_eq(s, STR("23505")))
+		return ERR_EXISTS;
+	if (str_starts(s, STR("40")) || str_eq(s, STR("55P03")) || str_eq(s, STR("57014")))
+		return ERR_TEMP;
+	if (str_starts(s, STR("08")) || str_starts(s, STR("57P")))
+		return ERR_CLOSED;
+	if (str_eq(s, STR("53100")))
+		return ERR_FULL;
+	return str_starts(s, STR("53")) ? ERR_TEMP : ERR_PERM;
+}
+
+static bool is_conflict(const char *code)
+{
+	struct str s = str_c(code);
+
+	return str_eq(s, STR("40001")) || str_eq(s, STR("40P01")) || str_eq(s, STR("55P03"));
+}
+
+/* The first line of what the server said; libpq ends it with a newline. */
+static struct str first_line(const char *s)
+{
+	struct str all = str_c(s);
+
+	return str_trim(str_head(all, str_find(all, '\n')));
+}
+
+static int fail(struct db *db, const PGresult *result, const char *sql, struct err *err)
+{
+	PGconn *c = conn_of(db);
+	const char *code = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+	const char *said = result ? PQresultErrorMessage(result) : PQerrorMessage(c);
+	enum err_kind kind = code ? kind_of(code) : ERR_PERM;
+
+	if (PQstatus(c) != CONNECTION_OK)
+		kind = ERR_CLOSED;
+	db->conflict = code && is_conflict(code);
+	return err_set(err, kind, "postgres: " STR_F " (in: %.60s)", STR_A(first_line(said)), sql);
+}
+
+static void silent(void *arg, const char *message)
+{
+	(void)arg;
+	(void)message;
+}
+
+static void pg_close(struct db *db)
+{
+	PQfinish(conn_of(db));
+	free(db);
+}
+
+static int run(struct pg_db *p, const char *sql, struct err *err)
+{
+	PGresult *result = PQexec(p->c, sql);
+	int r = 0;
+
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		r = fail(&p->db, result, sql, err);
+	PQclear(result);
+	return r;
+}
+
+/* A lock that never comes must not hold a thread for ever. No statement_timeout: it would also end
+ * a commit that waits for a standby, whose outcome would then be unknown. */
+static int set_up(struct pg_db *p, enum db_mode mode, struct err *err)
+{
+	if (run(p, "SET lock_timeout = '10s'", err) < 0 ||
+		run(p, "SET standard_conforming_strings = on", err) < 0)
+		return -1;
+	if (PQserverVersion(p->c) < 150000)
+		return err_set(err, ERR_PERM, "postgres: version 15 or later is needed");
+	return mode == DB_READ ? run(p, "SET default_transaction_read_only = on", err) : 0;
+}
+
+static int pg_open(struct db **db, const char *url, enum db_mode mode, struct err *err)
+{
+	/* What comes before dbname is only a default for what the URL does not say. */
+	const char *const names[] = { "connect_timeout", "application_name", "dbname",
+		"client_encoding", NULL };
+	const char *const values[] = { "10", "eilpost", url, "UTF8", NULL };
+	struct pg_db *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return err_set(err, ERR_TEMP, "out of memory for a database");
+	p->c = PQconnectdbParams(names, values, 1);
+	if (PQstatus(p->c) != CONNECTION_OK) {
+		err_set(err, ERR_TEMP, "postgres: " STR_F, STR_A(first_line(PQerrorMessage(p->c))));
+		goto out;
+	}
+	PQsetNoticeProcessor(p->c, silent, NULL);
+	if (set_up(p, mode, err) < 0)
+		goto out;
+	*db = &p->db;
+	return 0;
+out:
+	pg_close(&p->db);
+	return -1;
+}
+
+/* The highest $n outside of quotes: the server prepares only when the types are known. */
+static size_t count_parameters(const char *sql)
+{
+	size_t most = 0;
+	char quote = 0;
+
+	for (; *sql; sql++) {
+		if (quote || *sql == '\'' || *sql == '"') {
+			if (!quote)
+				quote = *sql;
+			else if (*sql == quote)
+				quote = 0;
+		} else if (*sql == '$' && is_digit(sql[1])) {
+			size_t n = strtoul(sql + 1, NULL, 10);
+
+			most = n > most ? n : most;
+		}
+	}
+	return most;
+}
+
+static int pg_prepare(struct rows *r, struct err *err)
+{
+	struct pg_db *p = (struct pg_db *)r->db;
+	struct pg_stmt *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return err_set(err, ERR_TEMP, "out of memory for a statement");
+	r->state = s;
+	snprintf(s->name, sizeof s->name, "s%u", ++p->statements);
+	r->params = count_parameters(r->sql);
+	if (r->params > DB_PARAMS)
+		return err_set(
+			err, ERR_PERM, "parameters are $1 to $%d (in: %.60s)", DB_PARAMS, r->sql);
+	return 0;
+}
+
+/* Types are said for what has one: `$1 + 1` would be 32 bits wide otherwise. */
+static int prepare_now(struct rows *r, const struct db_val *v, struct err *err)
+{
+	static const Oid types[] = {
+		[DB_NULL] = 0, [DB_INT] = OID_INT8, [DB_TEXT] = OID_TEXT, [DB_BYTES] = OID_BYTEA
+	};
+	struct pg_stmt *s = r->state;
+	Oid oids[DB_PARAMS];
+	PGresult *result;
+	int got = 0;
+
+	for (size_t i = 0; i < r->params; i++)
+		oids[i] = types[v[i].type];
+	result = PQprepare(conn_of(r->db), s->name, r->sql, (int)r->params, oids);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		got = fail(r->db, result, r->sql, err);
+	else
+		s->prepared = true;
+	PQclear(result);
+	return got;
+}
+
+static void pg_forget(struct rows *r)
+{
+	struct pg_stmt *s = r->state;
+	char sql[32];
+
+	if (s->prepared) {
+		snprintf(sql, sizeof sql, "DEALLOCATE %s", s->name);
+		PQclear(PQexec(conn_of(r->db), sql));
+	}
+	PQclear(s->result);
+	free(s);
+	r->state = NULL;
+}
+
+/* Integers go as text, which fits whatever width the server wants; the rest as raw bytes. */
+static PGresult *execute(struct rows *r, const struct db_val *v)
+{
+	const char *values[DB_PARAMS];
+	int lengths[DB_PARAMS], formats[DB_PARAMS];
+	char ints[DB_PARAMS][INT_TEXT];
+
+	for (size_t i = 0; i < r->params; i++) {
+		values[i] = NULL;
+		lengths[i] = 0;
+		formats[i] = v[i].type != DB_INT;
+		if (v[i].type == DB_INT) {
+			snprintf(ints[i], INT_TEXT, "%" PRId64, v[i].i);
+			values[i] = ints[i];
+		} else if (v[i].type != DB_NULL) {
+			values[i] = v[i].s.n ? v[i].s.p : "";
+			lengths[i] = (int)v[i].s.n;
+		}
+	}
+	return PQexecPrepared(conn_of(r->db), ((struct pg_stmt *)r->state)->name, (int)r->params,
+		values, lengths, formats, 1);
+}
+
+static void note_changes(struct db *db, PGresult *result)
+{
+	struct str said = str_c(PQcmdStatus(result));
+
+	if (str_starts(said, STR("INSERT")) || str_starts(said, STR("UPDATE")) ||
+		str_starts(said, STR("DELETE")))
+		db->changes = strtoll(PQcmdTuples(result), NULL, 10);
+}
+
+static int pg_start(struct rows *r, const struct db_val *v, struct err *err)
+{
+	struct pg_stmt *s = r->state;
+	ExecStatusType status;
+
+	for (size_t i = 0; i < r->params; i++)
+		if (v[i].s.n > INT32_MAX)
+			return err_set(err, ERR_LIMIT, "a value is too large (in: %.60s)", r->sql);
+	if (!s->prepared && prepare_now(r, v, err) < 0)
+		return -1;
+	s->row = -1;
+	s->result = execute(r, v);
+	status = PQresultStatus(s->result);
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+		return fail(r->db, s->result, r->sql, err);
+	note_changes(r->db, s->result);
+	/* COMMIT after a failed statement rolls back and calls that a success. */
+	if (strcmp(r->sql, "COMMIT") == 0 && strcmp(PQcmdStatus(s->result), "ROLLBACK") == 0)
+		return err_set(
+			err, ERR_PERM, "postgres: not committed, a statement before had failed");
+	return 0;
+}
+
+static int pg_next(struct rows *r, struct err *err)
+{
+	struct pg_stmt *s = r->state;
+
+	(void)err;
+	return ++s->row < PQntuples(s->result) ? 1 : 0;
+}
+
+static uint64_t big_endian(const char *p, int n)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < n; i++)
+		v = v << 8 | (unsigned char)p[i];
+	return v;
+}
+
+static int64_t clamp(double d)
+{
+	if (d >= 0x1p63)
+		return INT64_MAX;
+	return d < -0x1p63 || d != d ? INT64_MIN : (int64_t)d;
+}
+
+static int64_t from_double(const char *p)
+{
+	uint64_t bits = big_endian(p, 8);
+	double d;
+
+	memcpy(&d, &bits, sizeof d);
+	return clamp(d);
+}
+
+/* sum() of 64-bit integers is a numeric: how many digits, the weight of the first, the sign, the
+ * scale, then digits of base 10,000. What is left of the point is taken; too large stays at the
+ * end. */
+static int64_t from_numeric(const char *p, int n)
+{
+	int digits, weight;
+	bool negative;
+	uint64_t v = 0;
+
+	if (n < 8)
+		return 0;
+	digits = (int)big_endian(p, 2);
+	weight = (int16_t)big_endian(p + 2, 2);
+	negative = big_endian(p + 4, 2) == 0x4000;
+	if (weight > 4)
+		return negative ? INT64_MIN : INT64_MAX;
+	for (int i = 0; i <= weight; i++) {
+		uint64_t digit = i < digits && 10 + 2 * i <= n ? big_endian(p + 8 + 2 * i, 2) : 0;
+
+		if (v > ((uint64_t)INT64_MAX - digit) / 10000)
+			return negative ? INT64_MIN : INT64_MAX;
+		v = v * 10000 + digit;
+	}
+	return negative ? -(int64_t)v : (int64_t)v;
+}
+
+static struct db_val decode(enum oid type, const char *p, int n)
+{
+	switch (type) {
+	case OID_BOOL:
+		return DB_I(*p != 0);
+	case OID_INT2:
+		return DB_I((int16_t)big_endian(p, 2));
+	case OID_INT4:
+		return DB_I((int32_t)big_endian(p, 4));
+	case OID_OID:
+		return DB_I((int64_t)big_endian(p, 4));
+	case OID_INT8:
+		return DB_I((int64_t)big_endian(p, 8));
+	case OID_FLOAT8:
+		return DB_I(from_double(p));
+	case OID_NUMERIC:
+		return DB_I(from_numeric(p, n));
+	case OID_CHAR:
+	case OID_NAME:
+	case OID_TEXT:
+	case OID_UNKNOWN:
+	case OID_BPCHAR:
+	case OID_VARCHAR:
+		return DB_T(str_make(p, (size_t)n));
+	case OID_BYTEA:
+		break;
+	}
+	return DB_B(str_make(p, (size_t)n));
+}
+
+static struct db_val pg_get(const struct rows *r, int column)
+{
+	const struct pg_stmt *s = r->state;
+
+	if (column < 0 || column >= PQnfields(s->result) || s->row < 0 ||
+		s->row >= PQntuples(s->result) || PQgetisnull(s->result, s->row, column))
+		return DB_NIL;
+	return decode((enum oid)PQftype(s->result, column), PQgetvalue(s->result, s->row, column),
+		PQgetlength(s->result, s->row, column));
+}
+
+static void pg_end(struct rows *r)
+{
+	struct pg_stmt *s = r->state;
+
+	PQclear(s->result);
+	s->result = NULL;
+}
+
+static bool pg_in_transaction(const struct db *db)
+{
+	PGTransactionStatusType t = PQtransactionStatus(conn_of(db));
+
+	return t == PQTRANS_INTRANS || t == PQTRANS_INERROR || t == PQTRANS_ACTIVE;
+}
+
+extern const struct db_engine eilpost_db_postgres;
+
+__attribute__((visibility("default"))) const struct db_engine eilpost_db_postgres = {
+	.scheme = "postgres",
+	.open = pg_open,
+	.close = pg_close,
+	.prepare = pg_prepare,
+	.forget = pg_forget,
+	.start = pg_start,
+	.next = pg_next,
+	.get = pg_get,
+	.end = pg_end,
+	.in_transaction = pg_in_transaction,
+	.begin = { [DB_WRITE] = "BEGIN",
+		[DB_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" },
+};
