@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS_MAX = 1000, REPLY_MAX = 4096 };
+enum { THREADS_MAX = 200, REPLY_MAX = 2048 };
 
 static int port;
 static long messages;
