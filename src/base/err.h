@@ -37,10 +37,10 @@ struct err {
 int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int err_wrap(struct err *e, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));                 /* "fmt: old text" */
+	__attribute__((format(printf, 2, 3)));                  /* "fmt: old text" */
 int err_sys(struct err *e, const char *what, const char *name); /* "what name: strerror(errno)";
-                                                                 * ENOSPC and EDQUOT give ERR_FULL,
-                                                                 * everything else ERR_TEMP */
+								 * ENOSPC and EDQUOT give ERR_FULL,
+								 * everything else ERR_TEMP */
 const char *err_kind_name(enum err_kind kind);
 
 #endif

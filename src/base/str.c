@@ -14,9 +14,15 @@ struct str str_make(const void *p, size_t n)
 	return n ? (struct str){ p, n } : STR("");
 }
 
+/* An all-zero slice is empty too, but memcmp() may not see its null pointer. */
+static int compare(struct str a, struct str b, size_t n)
+{
+	return n ? memcmp(a.p, b.p, n) : 0;
+}
+
 bool str_eq(struct str a, struct str b)
 {
-	return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
+	return a.n == b.n && compare(a, b, a.n) == 0;
 }
 
 bool str_eqi(struct str a, struct str b)
@@ -26,7 +32,7 @@ bool str_eqi(struct str a, struct str b)
 
 int str_cmp(struct str a, struct str b)
 {
-	int d = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+	int d = compare(a, b, a.n < b.n ? a.n : b.n);
 
 	if (d)
 		return d;
@@ -35,7 +41,7 @@ int str_cmp(struct str a, struct str b)
 
 bool str_starts(struct str s, struct str head)
 {
-	return s.n >= head.n && memcmp(s.p, head.p, head.n) == 0;
+	return s.n >= head.n && compare(s, head, head.n) == 0;
 }
 
 bool str_startsi(struct str s, struct str head)

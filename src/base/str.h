@@ -22,27 +22,30 @@ struct str {
 };
 
 #define STR(lit) ((struct str){ "" lit, sizeof(lit) - 1 })
-#define STR_INIT(lit) { "" lit, sizeof(lit) - 1 } /* for static tables */
+#define STR_INIT(lit)                                                                              \
+	{                                                                                          \
+		"" lit, sizeof(lit) - 1                                                            \
+	} /* for static tables */
 #define STR_F "%.*s"
 #define STR_A(s) (int)(s).n, (s).p /* printf(STR_F, STR_A(s)) */
 
-struct str str_c(const char *z);                   /* a C string; NULL gives the empty slice */
+struct str str_c(const char *z); /* a C string; NULL gives the empty slice */
 struct str str_make(const void *p, size_t n);
 bool str_eq(struct str a, struct str b);
-bool str_eqi(struct str a, struct str b);          /* ASCII letters fold */
-int str_cmp(struct str a, struct str b);           /* bytewise order, like memcmp */
+bool str_eqi(struct str a, struct str b); /* ASCII letters fold */
+int str_cmp(struct str a, struct str b);  /* bytewise order, like memcmp */
 bool str_starts(struct str s, struct str head);
 bool str_startsi(struct str s, struct str head);
 bool str_endsi(struct str s, struct str tail);
-bool str_take(struct str *s, struct str word);     /* drop a leading word, fold case */
-bool str_cut(struct str s, char sep, struct str *head, struct str *tail); /* at the first sep */
+bool str_take(struct str *s, struct str word); /* drop a leading word, fold case */
+bool str_cut(struct str s, char sep, struct str *head, struct str *tail);  /* at the first sep */
 bool str_rcut(struct str s, char sep, struct str *head, struct str *tail); /* at the last sep */
-struct str str_word(struct str *s, char sep);      /* drop and return what precedes sep or the end */
-struct str str_from(struct str s, size_t start);   /* s[start..], never past the end */
-struct str str_head(struct str s, size_t n);       /* s[..n], never past the end */
-struct str str_trim(struct str s);                 /* without spaces, tabs, CR and LF at both ends */
-size_t str_find(struct str s, char c);             /* index, or s.n when absent */
-size_t str_search(struct str s, struct str needle); /* index, or s.n when absent */
+struct str str_word(struct str *s, char sep);    /* drop and return what precedes sep or the end */
+struct str str_from(struct str s, size_t start); /* s[start..], never past the end */
+struct str str_head(struct str s, size_t n);     /* s[..n], never past the end */
+struct str str_trim(struct str s);               /* without spaces, tabs, CR and LF at both ends */
+size_t str_find(struct str s, char c);           /* index, or s.n when absent */
+size_t str_search(struct str s, struct str needle);  /* index, or s.n when absent */
 size_t str_searchi(struct str s, struct str needle); /* the same, ASCII letters fold */
 
 /* A decimal number: digits only, no sign, no space, at most `max`. */
@@ -71,10 +74,10 @@ void buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format
 char *buf_room(struct buf *b, size_t n);
 void buf_grew(struct buf *b, size_t n);
 
-void buf_drop(struct buf *b, size_t n);  /* remove the first n bytes, keep the rest */
-void buf_cut(struct buf *b, size_t n);   /* keep the first n bytes, remove the rest */
-void buf_clear(struct buf *b);           /* empties and forgives, keeps the memory */
-void buf_free(struct buf *b);            /* safe to call twice */
+void buf_drop(struct buf *b, size_t n); /* remove the first n bytes, keep the rest */
+void buf_cut(struct buf *b, size_t n);  /* keep the first n bytes, remove the rest */
+void buf_clear(struct buf *b);          /* empties and forgives, keeps the memory */
+void buf_free(struct buf *b);           /* safe to call twice */
 bool buf_ok(const struct buf *b);
 struct str buf_str(const struct buf *b);
 

@@ -59,6 +59,19 @@ static void slices_are_cut_without_going_past_the_end(void **state)
 	assert_int_equal(s.n, 0);
 }
 
+static void an_all_zero_slice_is_the_empty_slice(void **state)
+{
+	struct str zero = { 0 };
+
+	(void)state;
+	assert_true(str_eq(zero, STR("")) && str_eq(STR(""), zero) && str_eqi(zero, zero));
+	assert_int_equal(str_cmp(zero, STR("a")), -1);
+	assert_int_equal(str_cmp(zero, zero), 0);
+	assert_true(str_starts(STR("a"), zero) && str_starts(zero, zero));
+	assert_int_equal(str_find(zero, 'a'), 0);
+	assert_int_equal(str_trim(zero).n, 0);
+}
+
 static void numbers_stop_at_the_limit(void **state)
 {
 	uint64_t v = 1;
@@ -104,6 +117,7 @@ int main(void)
 		cmocka_unit_test(buffer_remembers_that_it_overflowed),
 		cmocka_unit_test(buffer_fills_to_its_limit_exactly),
 		cmocka_unit_test(slices_are_cut_without_going_past_the_end),
+		cmocka_unit_test(an_all_zero_slice_is_the_empty_slice),
 		cmocka_unit_test(numbers_stop_at_the_limit),
 		cmocka_unit_test(c_strings_refuse_nul_and_overlength),
 		cmocka_unit_test(errors_carry_no_control_characters),
