@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { SETS_MAX = 64, ANSWER_SECONDS = 30, CERTIFICATE_DAYS = 365 };
+enum { SETS_MAX = 64, ANSWER_SECONDS = 30, CERTIFICATE_DAYS = 365, PATH_SIZE = 512 };
 
 static const char certificate_names[] = "localhost,127.0.0.1,::1,mail.example.test";
 
@@ -53,18 +52,19 @@ enum { PORTS = sizeof ports / sizeof ports[0] };
 
 struct demo {
 	struct cli *c;
-	char dir[PATH_MAX], self[PATH_MAX];
+	char dir[PATH_SIZE], self[PATH_SIZE];
 };
 
 /* dir/name in out; false when that is too long. */
-static bool demo_path(const struct demo *d, const char *name, char out[PATH_MAX])
+static bool demo_path(const struct demo *d, const char *name, char out[PATH_SIZE])
 {
-	return (size_t)snprintf(out, PATH_MAX, "%.*s/%s", PATH_MAX - 64, d->dir, name) < PATH_MAX;
+	return (size_t)snprintf(out, PATH_SIZE, "%.*s/%s", PATH_SIZE - 64, d->dir, name) <
+		PATH_SIZE;
 }
 
 static int write_file(const struct demo *d, const char *name, struct str text, struct err *err)
 {
-	char path[PATH_MAX], tmp[PATH_MAX];
+	char path[PATH_SIZE], tmp[PATH_SIZE];
 	int fd, r = -1;
 
 	if (!demo_path(d, name, path) || !demo_path(d, ".tmp", tmp))
@@ -113,7 +113,7 @@ static int ensure_certificate(struct demo *d, struct err *err)
 		.days = CERTIFICATE_DAYS };
 	struct vault_identity_make_rep a;
 	struct reply hold = { 0 };
-	char path[PATH_MAX];
+	char path[PATH_SIZE];
 	int r;
 
 	if (!vault || !demo_path(d, "ca.pem", path))
@@ -152,7 +152,7 @@ static int wait_for_ports(struct demo *d, struct err *err)
 {
 	int64_t until = clock_mono() + ANSWER_SECONDS * 1000000000LL;
 	struct tls_client *tls = NULL;
-	char path[PATH_MAX];
+	char path[PATH_SIZE];
 	size_t i = 0;
 	int r = 0;
 
@@ -220,13 +220,18 @@ static int demo_ready(void *arg, struct err *err)
 
 static int make_dir(struct demo *d, const char *dir, struct err *err)
 {
-	char path[PATH_MAX];
+	char path[PATH_SIZE], *full;
+	bool fits;
 	ssize_t n;
 
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return err_sys(err, "create", dir);
-	if (!realpath(dir, d->dir))
+	if (!(full = realpath(dir, NULL)))
 		return err_sys(err, "find", dir);
+	fits = str_z(str_c(full), d->dir, sizeof d->dir);
+	free(full);
+	if (!fits)
+		return err_set(err, ERR_PERM, "the folder's path is too long");
 	n = readlink("/proc/self/exe", d->self, sizeof d->self - 1);
 	if (n < 0)
 		return err_sys(err, "read", "/proc/self/exe");

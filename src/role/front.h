@@ -26,11 +26,14 @@ struct front {
 	struct link *store, *vault;
 	struct link *dns;                      /* NULL unless mx */
 	struct tls_server *tls[SERVICE_COUNT]; /* NULL: no certificate, offer no STARTTLS */
+	struct signal tls_changed;             /* ask the vault for certificates again */
+	int64_t tls_again;                     /* or at this time */
 	uint64_t call_next;
 	uint32_t txn_next;
 	struct map logins; /* by handle: where store_changed and store_handle_gone go */
-	struct map bodies; /* by txn: where credit goes */
-	size_t kept;       /* bytes of bodies kept in memory for a repeat */
+	struct front_login *first_login; /* all of them, also those whose handle is lost for now */
+	struct map bodies;               /* by txn: where credit goes */
+	size_t kept;                     /* bytes of bodies kept in memory for a repeat */
 };
 
 /* A session, whole: called in its own task with a fresh connection (TLS already done for

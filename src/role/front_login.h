@@ -15,8 +15,9 @@
 
 struct front_login {
 	struct front *front;
-	char login[321]; /* the account's own name, "ann@example.org" */
-	uint32_t scopes; /* SCOPE_ bits */
+	struct front_login *next, **prev; /* in front->first_login */
+	char login[321];                  /* the account's own name, "ann@example.org" */
+	uint32_t scopes;                  /* SCOPE_ bits */
 	uint32_t handle;
 	uint64_t generation; /* of the store link: for which channel the handle is good */
 	unsigned char session[128];
