@@ -1,0 +1,281 @@
+/* The session, and the commands that stand alone. To be read beside RFC 5321 section 4. */
+#include "smtp/server_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "sasl/sasl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	NEEDS_HELLO = 1, /* RFC 5321 4.1.4 */
+	NO_ARGUMENT = 2, /* RFC 5321 4.1.1 */
+	LEADS_NOWHERE = 4,
+};
+#define LINGER (2 * CLOCK_SEC)
+
+static smtp_command_fn do_helo, do_ehlo, do_rset, do_noop, do_help, do_vrfy, do_expn, do_quit;
+
+static const struct smtp_command {
+	struct str name;
+	smtp_command_fn *run;
+	unsigned flags;
+} commands[] = {
+	{ STR_INIT("EHLO"), do_ehlo, LEADS_NOWHERE },
+	{ STR_INIT("HELO"), do_helo, LEADS_NOWHERE },
+	{ STR_INIT("STARTTLS"), smtp_do_starttls, NEEDS_HELLO | NO_ARGUMENT },
+	{ STR_INIT("AUTH"), smtp_do_auth, NEEDS_HELLO },
+	{ STR_INIT("MAIL"), smtp_do_mail, NEEDS_HELLO },
+	{ STR_INIT("RCPT"), smtp_do_rcpt, NEEDS_HELLO },
+	{ STR_INIT("DATA"), smtp_do_data, NEEDS_HELLO | NO_ARGUMENT },
+	{ STR_INIT("RSET"), do_rset, NO_ARGUMENT | LEADS_NOWHERE },
+	{ STR_INIT("NOOP"), do_noop, LEADS_NOWHERE },
+	{ STR_INIT("HELP"), do_help, LEADS_NOWHERE },
+	{ STR_INIT("VRFY"), do_vrfy, LEADS_NOWHERE },
+	{ STR_INIT("EXPN"), do_expn, LEADS_NOWHERE },
+	{ STR_INIT("QUIT"), do_quit, NO_ARGUMENT },
+};
+
+static const struct smtp_command *find_command(struct str name)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (str_eqi(name, commands[i].name))
+			return &commands[i];
+	return NULL;
+}
+
+void smtp_txn_end(struct smtp_session *s)
+{
+	if (!s->txn)
+		return;
+	s->policy->reset(s->policy->arg);
+	free(s->txn);
+	s->txn = NULL;
+}
+
+/* RFC 5321 4.1.1.1 wants a domain or an address literal. Real clients give much else, so all that
+ * could not do harm in a Received field or a log line is let pass. */
+static bool helo_valid(struct str name)
+{
+	if (name.n == 0 || name.n > SMTP_HELO_MAX)
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		if (!is_alnum(name.p[i]) && !memchr("-._:[]+/=#*~", name.p[i], 12))
+			return false;
+	return true;
+}
+
+/* EHLO and HELO at any time start anew (RFC 5321 4.1.4). */
+static bool hello(struct smtp_session *s, struct str name, bool extended)
+{
+	if (!helo_valid(name)) {
+		smtp_say(
+			s, 501, "5.5.4", STR("expected your name: a domain or an address literal"));
+		return false;
+	}
+	smtp_txn_end(s);
+	buf_clear(&s->helo);
+	buf_add(&s->helo, name);
+	s->extended = extended;
+	return buf_ok(&s->helo);
+}
+
+static int do_helo(struct smtp_session *s, struct str arg, struct err *err)
+{
+	if (hello(s, arg, false))
+		smtp_say(s, 250, "", s->server->name);
+	return 0;
+}
+
+static int do_ehlo(struct smtp_session *s, struct str arg, struct err *err)
+{
+	struct buf mechs = BUF(200);
+
+	if (!hello(s, arg, true))
+		return 0;
+	conn_writef(s->c, "250-" STR_F "\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n",
+		STR_A(s->server->name), (unsigned long long)s->server->limits.message);
+	if (s->server->starttls && !s->secure)
+		conn_write(s->c, STR("250-STARTTLS\r\n"));
+	if (smtp_auth_offered(s)) {
+		sasl_mech_list(&mechs);
+		conn_writef(s->c, "250-AUTH " STR_F "\r\n", STR_A(buf_str(&mechs)));
+	}
+	if (s->server->dsn)
+		conn_write(s->c, STR("250-DSN\r\n"));
+	conn_write(s->c, STR("250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8\r\n"));
+	buf_free(&mechs);
+	return 0;
+}
+
+static int do_rset(struct smtp_session *s, struct str arg, struct err *err)
+{
+	smtp_txn_end(s);
+	return smtp_say(s, 250, "2.0.0", STR("ok"));
+}
+
+static int do_noop(struct smtp_session *s, struct str arg, struct err *err)
+{
+	return smtp_say(s, 250, "2.0.0", STR("ok"));
+}
+
+static int do_help(struct smtp_session *s, struct str arg, struct err *err)
+{
+	return smtp_say(s, 214, "2.0.0", STR("see RFC 5321"));
+}
+
+static int do_vrfy(struct smtp_session *s, struct str arg, struct err *err)
+{
+	if (arg.n == 0)
+		return smtp_say(s, 501, "5.5.4", STR("expected an address"));
+	/* RFC 5321 3.5.3 and 7.3: who is here is told at RCPT only. */
+	return smtp_say(s, 252, "2.5.0", STR("send some mail, I will try"));
+}
+
+static int do_expn(struct smtp_session *s, struct str arg, struct err *err)
+{
+	return smtp_say(s, 502, "5.5.1", STR("lists are not expanded")); /* RFC 5321 3.5.2 */
+}
+
+static int do_quit(struct smtp_session *s, struct str arg, struct err *err)
+{
+	smtp_txn_end(s);
+	s->done = true;
+	return smtp_say(s, 221, "2.0.0", STR("goodbye"));
+}
+
+/* T017: a browser made to talk to us must not get its words taken for commands. */
+static bool is_web_talk(struct str line)
+{
+	static const struct str words[] = { STR_INIT("GET "), STR_INIT("POST "), STR_INIT("HEAD "),
+		STR_INIT("PUT "), STR_INIT("CONNECT "), STR_INIT("OPTIONS "), STR_INIT("DELETE "),
+		STR_INIT("PATCH "), STR_INIT("PRI * ") };
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (str_startsi(line, words[i]))
+			return true;
+	return false;
+}
+
+static int run_command(struct smtp_session *s, struct str line, struct err *err)
+{
+	struct str arg = line, name = str_word(&arg, ' ');
+	const struct smtp_command *command = find_command(name);
+
+	if (is_web_talk(line))
+		return smtp_goodbye(s, 554, "5.5.1", "this is a mail server");
+	if (!command)
+		return smtp_say(s, 500, "5.5.1", STR("no such command"));
+	if (line.n > SMTP_COMMAND_MAX && command->run != smtp_do_auth)
+		return smtp_say(s, 500, "5.5.2", STR("the line is too long"));
+	if (command->flags & LEADS_NOWHERE)
+		s->idling++;
+	if (command->flags & NEEDS_HELLO && s->helo.n == 0)
+		return smtp_say(s, 503, "5.5.1", STR("EHLO first"));
+	while (arg.n && arg.p[0] == ' ')
+		arg = str_from(arg, 1);
+	if (command->flags & NO_ARGUMENT && arg.n)
+		return smtp_say(s, 501, "5.5.4", STR("no argument is allowed"));
+	return command->run(s, arg, err);
+}
+
+/* A TLS handshake where a command should be: it would never end in a line. */
+static int refuse_tls_hello(struct smtp_session *s, struct err *err)
+{
+	struct str in;
+
+	if (conn_buffered(s->c) == 0 && conn_fill(s->c, err) < 0)
+		return -1;
+	in = conn_peek(s->c);
+	return in.p[0] == '\x16' ? err_set(err, ERR_PROTO, "TLS before STARTTLS") : 0;
+}
+
+static int next_command(struct smtp_session *s, struct err *err)
+{
+	/* RFC 4954 4: the line limit of AUTH is the larger one. */
+	size_t max = smtp_auth_offered(s) ? SASL_LINE_MAX - 2 : SMTP_COMMAND_MAX;
+	struct str line;
+
+	if (s->errors > s->server->limits.errors)
+		return smtp_goodbye(s, 421, "4.7.0", "too many errors");
+	if (s->idling > s->server->limits.idling)
+		return smtp_goodbye(s, 421, "4.7.0", "too many commands without a message");
+	conn_deadline(s->c, clock_after(s->server->limits.idle));
+	if (!s->spoken && refuse_tls_hello(s, err) < 0)
+		return -1;
+	s->spoken = true;
+	if (conn_read_line(s->c, max, LINE_CRLF, &line, err) < 0) {
+		if (err->kind != ERR_LIMIT)
+			return -1;
+		return smtp_say(s, 500, "5.5.2", STR("the line is too long"));
+	}
+	if (str_find(line, '\0') < line.n)
+		return err_set(err, ERR_PROTO, "a NUL in a command");
+	while (line.n && is_wsp(line.p[line.n - 1])) /* RFC 5321 4.1.1: tolerated */
+		line.n--;
+	return run_command(s, line, err);
+}
+
+/* What the client sent after the last word must not make the kernel reset the connection before the
+ * client has read that word. */
+static void linger(struct conn *c)
+{
+	struct err err;
+	size_t dropped = 0;
+
+	conn_deadline(c, clock_after(LINGER));
+	conn_shutdown(c);
+	while (dropped < 65536 && conn_fill(c, &err) == 0) {
+		dropped += conn_buffered(c);
+		conn_take(c, conn_buffered(c));
+	}
+}
+
+static void last_flush(struct conn *c)
+{
+	struct err err;
+
+	conn_deadline(c, clock_after(LINGER));
+	conn_flush(c, &err);
+}
+
+/* The session cannot go on: say why, if there is anybody left to hear it. */
+static void farewell(struct smtp_session *s, const struct err *err)
+{
+	if (err->kind == ERR_TIMEOUT)
+		smtp_goodbye(s, 421, "4.4.2", "too slow");
+	else if (err->kind == ERR_CANCELED) /* RFC 5321 3.8 */
+		smtp_goodbye(s, 421, "4.3.2", "going down, try again");
+	else if (err->kind == ERR_PROTO)
+		smtp_goodbye(s, 554, "5.5.2", err->msg);
+	else if (err->kind != ERR_CLOSED)
+		smtp_goodbye(s, 421, "4.3.0", "something is broken here, try again");
+}
+
+int smtp_serve(struct conn *c, const struct smtp_server *server, const struct smtp_policy *policy,
+	struct err *err)
+{
+	struct smtp_session s = { .c = c,
+		.server = server,
+		.policy = policy,
+		.helo = BUF(SMTP_HELO_MAX),
+		.secure = server->secure };
+	int r = 0;
+
+	conn_writef(c, "220 " STR_F " ESMTP\r\n", STR_A(server->name));
+	while (r == 0 && !s.done)
+		r = next_command(&s, err);
+	smtp_txn_end(&s);
+	/* The last word is said even while the process goes down. */
+	task_shield(true);
+	if (r < 0)
+		farewell(&s, err);
+	if (s.thrown_out)
+		linger(c);
+	else
+		last_flush(c);
+	task_shield(false);
+	buf_free(&s.helo);
+	return r;
+}

@@ -1,0 +1,114 @@
+/* server.h - the receiving side of SMTP (RFC 5321) and message submission (RFC 6409).
+ *
+ * smtp_serve() is one session, from the greeting to the goodbye, as one function on one connection.
+ * It knows the protocol and nothing else: who may log in, which senders and recipients are good,
+ * and where a message goes is asked of the policy, a struct of functions that the caller fills in.
+ * They may wait.
+ *
+ * A transaction is begun by mail() and ended by reset(), always, whatever happened in between; what
+ * commit() has answered with 0 is the policy's to keep. Nothing of one transaction reaches the
+ * next.
+ */
+#ifndef SMTP_SERVER_H
+#define SMTP_SERVER_H
+
+#include "base/secret.h"
+#include "mail/address.h"
+#include "net/conn.h"
+
+enum { SMTP_REPLY_TEXT = 200, SMTP_STATUS_SIZE = 12 };
+
+/* What to answer: a code of RFC 5321 4.2, a status of RFC 3463 and words for people (ASCII; control
+ * characters are replaced). 421 also ends the session. */
+struct smtp_reply {
+	unsigned code;
+	char status[SMTP_STATUS_SIZE];
+	char text[SMTP_REPLY_TEXT];
+};
+
+/* Where in the transaction something failed: it decides the reply to a struct err. */
+enum smtp_stage { SMTP_AT_MAIL, SMTP_AT_RCPT, SMTP_AT_DATA };
+
+/* The one place that turns kinds of errors into replies. The err's own text goes to the client only
+ * for kinds that speak of the client's doing (ERR_PERM, ERR_DENIED, ERR_NOTFOUND, ERR_LIMIT). */
+void smtp_reply_err(struct smtp_reply *r, enum smtp_stage stage, const struct err *err);
+void smtp_reply_set(struct smtp_reply *r, unsigned code, const char *status, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* The client, as far as it is known when a transaction begins. */
+struct smtp_peer {
+	struct str helo;    /* what it calls itself: printable ASCII without specials */
+	const char *proto;  /* for Received (RFC 3848, RFC 6531): "ESMTPS", "ESMTPSA" ... */
+	bool authenticated; /* login() has answered 0 */
+	bool secure;
+};
+
+struct smtp_mail {
+	struct address from; /* null for reports */
+	uint64_t size;       /* as declared, 0: not said */
+	bool eight_bit;      /* BODY=8BITMIME */
+	bool utf8;           /* SMTPUTF8 */
+	uint8_t ret;         /* RFC 3461 4.3: 0 not said, 1 FULL, 2 HDRS */
+	struct str envid;    /* RFC 3461 4.4, as xtext */
+};
+
+struct smtp_rcpt {
+	struct address to; /* domain empty: postmaster of this server */
+	uint8_t notify;    /* RFC 3461 4.1: 0 not said, or 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY */
+	struct str orcpt;  /* RFC 3461 4.2: "type;xtext" */
+};
+
+/* All but login() give 0, or -1 with the reply to send. Slices are good for the call only. */
+struct smtp_policy {
+	void *arg;
+	struct str session; /* id of this session, in all its log lines */
+	int (*start_tls)(void *arg, struct conn *c, struct err *err);
+	/* ERR_DENIED: wrong; ERR_LIMIT: too many tries; anything else: cannot tell now. */
+	int (*login)(void *arg, struct str name, const struct secret *password, struct err *err);
+	int (*mail)(void *arg, const struct smtp_peer *peer, const struct smtp_mail *mail,
+		struct smtp_reply *no);
+	int (*rcpt)(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no);
+	int (*data)(void *arg, struct smtp_reply *no); /* DATA, before the 354 */
+	int (*body)(
+		void *arg, struct str piece, struct smtp_reply *no); /* after -1 not called again */
+	/* The message is ours: durable when 0. `id` is what the client is told. */
+	int (*commit)(void *arg, struct str *id, struct smtp_reply *no);
+	void (*reset)(void *arg); /* forget the transaction; what is committed stays */
+};
+
+struct smtp_limits {
+	uint64_t message; /* bytes of a message */
+	unsigned rcpts;   /* RFC 5321 4.5.3.1.8: at least 100 */
+	size_t text_line; /* bytes of a line of text; RFC 5321 4.5.3.1.6 asks for 998 */
+	unsigned errors;  /* bad commands and refusals since the last accepted message */
+	unsigned idling;  /* commands that lead nowhere since the last accepted message */
+	unsigned logins;  /* wrong passwords */
+	int64_t idle;     /* ns for one command to come; RFC 5321 4.5.3.2.7: five minutes */
+};
+#define SMTP_LIMITS                                                                                \
+	((struct smtp_limits){ .message = 50 << 20,                                                \
+		.rcpts = 1000,                                                                     \
+		.text_line = 65536,                                                                \
+		.errors = 100,                                                                     \
+		.idling = 300,                                                                     \
+		.logins = 10,                                                                      \
+		.idle = 300 * INT64_C(1000000000) })
+
+/* What a listener offers; shared by its sessions. */
+struct smtp_server {
+	struct str name;    /* in the greeting and after EHLO */
+	const char *proto;  /* in log lines: "smtp", "submission", "submissions" */
+	bool starttls;      /* a certificate is there */
+	bool secure;        /* the connection counts as encrypted from its first byte */
+	bool auth;          /* offer AUTH within TLS */
+	bool auth_required; /* RFC 6409 4.3: no MAIL before it */
+	bool dsn;           /* offer RFC 3461: the policy honours its parameters */
+	struct smtp_limits limits;
+};
+
+/* 0 after QUIT and when we ended the session ourselves; -1 with why it could not go on. The caller
+ * frees the connection; what had to be said has been said. */
+int smtp_serve(struct conn *c, const struct smtp_server *server, const struct smtp_policy *policy,
+	struct err *err);
+
+#endif

@@ -1,0 +1,66 @@
+/* server_private.h - one session, and what its files share.
+ *
+ * server.c runs the session and has the commands without state; server_mail.c MAIL and RCPT;
+ * server_data.c DATA; server_auth.c STARTTLS and AUTH; params.c the parameters; reply.c the
+ * replies.
+ */
+#ifndef SMTP_SERVER_PRIVATE_H
+#define SMTP_SERVER_PRIVATE_H
+
+#include "smtp/server.h"
+
+enum {
+	SMTP_COMMAND_MAX = 2046, /* octets without CR LF: 512 (RFC 5321 4.5.3.1.4) and what SIZE,
+				  * BODY, SMTPUTF8, AUTH= and DSN add */
+	SMTP_HELO_MAX = 255,     /* RFC 5321 4.5.3.1.2 */
+	SMTP_ENVID_MAX = 100,    /* RFC 3461 5.4 */
+	SMTP_ORCPT_MAX = 500,    /* RFC 3461 5.4 */
+};
+
+/* From MAIL to the end of data. Made anew each time, so nothing is left over. */
+struct smtp_txn {
+	struct address_store store;
+	struct address from;
+	unsigned rcpts; /* accepted */
+	bool tried;     /* a recipient was named */
+	bool utf8;
+};
+
+struct smtp_session {
+	struct conn *c;
+	const struct smtp_server *server;
+	const struct smtp_policy *policy;
+	struct buf helo; /* empty: not greeted yet */
+	bool extended;   /* by EHLO */
+	bool secure;
+	bool authenticated;
+	bool done;       /* the goodbye has been said */
+	bool thrown_out; /* by us */
+	bool spoken;     /* the client has sent something */
+	unsigned errors, idling, wrong_logins;
+	struct smtp_txn *txn; /* NULL: no MAIL yet */
+};
+
+/* A command answers the client itself. -1 only when the session cannot go on. */
+typedef int smtp_command_fn(struct smtp_session *s, struct str arg, struct err *err);
+smtp_command_fn smtp_do_starttls, smtp_do_auth, smtp_do_mail, smtp_do_rcpt, smtp_do_data;
+
+/* reply.c. All give 0, so that a command can return them. The status is left out when it is "".
+ * Codes from 400 on count as errors of the client. */
+int smtp_say(struct smtp_session *s, unsigned code, const char *status, struct str text);
+/* The same, and a line in the log. `what` is the address or word that was refused. */
+int smtp_refuse(
+	struct smtp_session *s, const char *stage, struct str what, const struct smtp_reply *no);
+/* Say it and end the session: the client is lost, hostile or too slow. */
+int smtp_goodbye(struct smtp_session *s, unsigned code, const char *status, const char *text);
+
+void smtp_txn_end(struct smtp_session *s);
+bool smtp_auth_offered(const struct smtp_session *s);
+
+/* params.c: what stands behind the path of MAIL or RCPT. 0, or -1 with the reply. */
+int smtp_mail_params(const struct smtp_session *s, struct str params, struct smtp_mail *mail,
+	struct smtp_reply *no);
+int smtp_rcpt_params(const struct smtp_session *s, struct str params, struct smtp_rcpt *rcpt,
+	struct smtp_reply *no);
+
+#endif
