@@ -1,18 +1,18 @@
 /* script.h - a dialogue as a text file, for tests of a protocol's server.
  *
  *	# what this shows
- *	with WORD...        options for the server under test; their meaning is the player's
- *	C text              the client sends a line (CR LF is added)
- *	R "bytes"           the client sends exactly these bytes; \r \n \t \0 \\ \" \xHH; "ab"*500 repeats
- *	S text              the server says this line; a * at its end stands for anything
- *	TLS                 here the handshake takes place: what follows comes after it
- *	stored "bytes"      a message that the server took, whole (more kinds of facts: the player's)
- *	log NAME k=v ...    a log line of that name holding these words, in this order
- *	end WORD            how the session ended: "ok", or the kind of error
+ *	with WORD...        options for the server under test; their meaning is the player's, but
+ *for "whole": what the client says arrives in one piece, not in chunks C text              the
+ *client sends a line (CR LF is added) R "bytes"           the client sends exactly these bytes; \r
+ *\n \t \0 \\ \" \xHH; "ab"*500 repeats S text              the server says this line; a * at its
+ *end stands for anything TLS here the handshake takes place: what follows comes after it stored
+ *"bytes"      a message that the server took, whole (more kinds of facts: the player's) log NAME
+ *k=v ...    a log line of that name holding these words, in this order end WORD            how the
+ *session ended: "ok", or the kind of error
  *
  * Everything the client says up to TLS is there at once, so each file also tests pipelining; the
- * player runs it whole and cut into chunks of several sizes, and the outcome must be the same. Log lines
- * of level warn and error must be announced; when a file names log lines at all, it names all.
+ * player runs it whole and cut into chunks of several sizes, and the outcome must be the same. Log
+ *lines of level warn and error must be announced; when a file names log lines at all, it names all.
  */
 #ifndef TEST_TRANSCRIPTS_SCRIPT_H
 #define TEST_TRANSCRIPTS_SCRIPT_H

@@ -1,11 +1,13 @@
 /* smtp.c - plays the dialogues in smtp/ against the SMTP server with a policy made for them.
  *
- * Options: "submission" (587: STARTTLS, then a login is needed), "submissions" (465), "auth" (a login is
- * possible), "tls" (STARTTLS is offered), "dsn", and numbers: size rcpts line errors idling logins.
+ * Options: "submission" (587: STARTTLS, then a login is needed), "submissions" (465), "auth" (a
+ * login is possible), "tls" (STARTTLS is offered), "dsn", and numbers: size rcpts line errors
+ * idling logins.
  *
- * The policy: ann@mx.test with the password "pw" may log in and send as herself. mx.test is local. Of its
- * users "nobody" does not exist, "full" is over quota, "later" cannot be told now; everybody else
- * exists. Other domains only after a login. A message that holds "X-Fail: KIND" fails at its end.
+ * The policy: ann@mx.test with the password "pw" may log in and send as herself. mx.test is local.
+ * Of its users "nobody" does not exist, "full" is over quota, "later" cannot be told now; everybody
+ * else exists. Other domains only after a login. A message that holds "X-Fail: KIND" fails at its
+ * end.
  *
  * Facts: "begin FROM proto=... [options]", "to ADDRESS [options]", "stored BYTES", "login NAME".
  */
@@ -50,7 +52,8 @@ static int login(void *arg, struct str name, const struct secret *password, stru
 	return 0;
 }
 
-static int mail(void *arg, const struct smtp_peer *peer, const struct smtp_mail *m, struct smtp_reply *no)
+static int mail(
+	void *arg, const struct smtp_peer *peer, const struct smtp_mail *m, struct smtp_reply *no)
 {
 	struct stage *st = arg;
 	struct buf *f = &st->out->facts;
@@ -130,8 +133,8 @@ static int commit(void *arg, struct str *id, struct smtp_reply *no)
 	static const struct {
 		struct str word;
 		enum err_kind kind;
-	} fails[] = { { STR_INIT("X-Fail: temp"), ERR_TEMP }, { STR_INIT("X-Fail: perm"), ERR_PERM },
-		{ STR_INIT("X-Fail: full"), ERR_FULL } };
+	} fails[] = { { STR_INIT("X-Fail: temp"), ERR_TEMP },
+		{ STR_INIT("X-Fail: perm"), ERR_PERM }, { STR_INIT("X-Fail: full"), ERR_FULL } };
 	struct stage *st = arg;
 	struct str message = buf_str(&st->message);
 	struct err err = ERR_INIT;
@@ -194,13 +197,13 @@ static void play(struct script *s, struct conn *c, struct outcome *o)
 {
 	struct stage st = { .script = s, .out = o, .message = BUF(8 << 20) };
 	struct smtp_server server = { .name = STR("mx.test"), .limits = SMTP_LIMITS };
-	const struct smtp_policy policy = { &st, STR("t1"), start_tls, login, mail, rcpt, data, body,
-		commit, reset };
+	const struct smtp_policy policy = { &st, STR("t1"), start_tls, login, mail, rcpt, data,
+		body, commit, reset };
 	struct err err = ERR_INIT;
 
 	configure(s, &server);
 	o->end = smtp_serve(c, &server, &policy, &err) == 0 ? STR("ok")
-							     : str_c(err_kind_name(err.kind));
+							    : str_c(err_kind_name(err.kind));
 	buf_free(&st.message);
 }
 
