@@ -12,8 +12,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "config.h"
-
 enum { HANDSHAKE_SECONDS = 30, GOODBYE_SECONDS = 3, LOGINS_MAX = 60000, BODIES_MAX = 60000 };
 
 /* How many connections an address has; one per address that has any. */
@@ -45,27 +43,20 @@ uint64_t front_call_id(struct front *f)
 static void serve(struct front *f, struct conn *c, enum service s)
 {
 	switch (s) {
-#ifdef HAVE_ROLE_FRONT_SMTP
 	case SERVICE_SMTP:
 	case SERVICE_SUBMISSION:
 	case SERVICE_SUBMISSIONS:
 		front_smtp_session(f, c, s);
 		break;
-#endif
-#ifdef HAVE_ROLE_FRONT_IMAP
 	case SERVICE_IMAP:
 	case SERVICE_IMAPS:
 		front_imap_session(f, c, s);
 		break;
-#endif
-#ifdef HAVE_ROLE_FRONT_POP3
 	case SERVICE_POP3:
 	case SERVICE_POP3S:
 		front_pop3_session(f, c, s);
 		break;
-#endif
 	case SERVICE_COUNT:
-	default:
 		break;
 	}
 }
