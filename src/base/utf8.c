@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 /* Length of the sequence a first byte opens, 0 when it opens none. */
 static size_t width(unsigned char c)
 {
@@ -36,26 +38,47 @@ static size_t decode(struct str s, uint32_t *cp)
 	return n;
 }
 
-bool utf8_valid(struct str s)
+/* How many bytes at the front are ASCII. */
+static size_t ascii_run(struct str s)
 {
+	size_t n = 0;
+	uint64_t v;
+
+	for (; n + 8 <= s.n; n += 8) {
+		memcpy(&v, s.p + n, 8);
+		if (v & 0x8080808080808080)
+			break;
+	}
+	while (n < s.n && (unsigned char)s.p[n] < 0x80)
+		n++;
+	return n;
+}
+
+/* How many bytes at the front are whole characters. */
+static size_t good_run(struct str s)
+{
+	size_t n = 0, step = 1;
 	uint32_t cp;
 
-	while (s.n) {
-		size_t n = (unsigned char)s.p[0] < 0x80 ? 1 : decode(s, &cp);
-
-		if (n == 0)
-			return false;
-		s = str_from(s, n);
+	while (step) {
+		step = ascii_run(str_from(s, n));
+		n += step;
+		if (n < s.n) {
+			step = decode(str_from(s, n), &cp);
+			n += step;
+		}
 	}
-	return true;
+	return n;
+}
+
+bool utf8_valid(struct str s)
+{
+	return good_run(s) == s.n;
 }
 
 bool utf8_is_ascii(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return false;
-	return true;
+	return ascii_run(s) == s.n;
 }
 
 bool utf8_next(struct str *s, uint32_t *cp, bool *ok)
@@ -64,6 +87,14 @@ bool utf8_next(struct str *s, uint32_t *cp, bool *ok)
 
 	if (s->n == 0)
 		return false;
+	if ((unsigned char)s->p[0] < 0x80) {
+		*cp = (unsigned char)s->p[0];
+		if (ok)
+			*ok = true;
+		s->p++;
+		s->n--;
+		return true;
+	}
 	n = decode(*s, cp);
 	if (n == 0)
 		*cp = UTF8_BAD;
@@ -73,44 +104,48 @@ bool utf8_next(struct str *s, uint32_t *cp, bool *ok)
 	return true;
 }
 
-void utf8_put(struct buf *b, uint32_t cp)
+size_t utf8_encode(uint32_t cp, char out[4])
 {
-	char c[4];
 	size_t n = 0;
 
 	if (cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
 		cp = UTF8_BAD;
 	if (cp < 0x80) {
-		c[n++] = (char)cp;
-	} else if (cp < 0x800) {
-		c[n++] = (char)(0xc0 | cp >> 6);
-	} else if (cp < 0x10000) {
-		c[n++] = (char)(0xe0 | cp >> 12);
-		c[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
-	} else {
-		c[n++] = (char)(0xf0 | cp >> 18);
-		c[n++] = (char)(0x80 | (cp >> 12 & 0x3f));
-		c[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
+		out[n++] = (char)cp;
+		return n;
 	}
-	if (cp >= 0x80)
-		c[n++] = (char)(0x80 | (cp & 0x3f));
-	buf_add(b, str_make(c, n));
+	if (cp < 0x800) {
+		out[n++] = (char)(0xc0 | cp >> 6);
+	} else if (cp < 0x10000) {
+		out[n++] = (char)(0xe0 | cp >> 12);
+		out[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
+	} else {
+		out[n++] = (char)(0xf0 | cp >> 18);
+		out[n++] = (char)(0x80 | (cp >> 12 & 0x3f));
+		out[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
+	}
+	out[n++] = (char)(0x80 | (cp & 0x3f));
+	return n;
+}
+
+void utf8_put(struct buf *b, uint32_t cp)
+{
+	char c[4];
+
+	buf_add(b, str_make(c, utf8_encode(cp, c)));
 }
 
 void utf8_clean(struct buf *b, struct str s)
 {
-	struct str from = s;
-	uint32_t cp;
-	bool ok;
+	for (;;) {
+		size_t good = good_run(s);
 
-	while (utf8_next(&s, &cp, &ok)) {
-		if (ok)
-			continue;
-		buf_add(b, str_head(from, (size_t)(s.p - from.p) - 1));
+		buf_add(b, str_head(s, good));
+		if (good == s.n)
+			return;
 		utf8_put(b, UTF8_BAD);
-		from = s;
+		s = str_from(s, good + 1);
 	}
-	buf_add(b, from);
 }
 
 struct str utf8_head(struct str s, size_t max)

@@ -17,6 +17,8 @@ bool utf8_is_ascii(struct str s);
  * character *cp is UTF8_BAD, *ok is false and one byte is dropped. `ok` may be NULL. */
 bool utf8_next(struct str *s, uint32_t *cp, bool *ok);
 
+/* The bytes of one character; returns how many. What is not a Unicode scalar value gives U+FFFD. */
+size_t utf8_encode(uint32_t cp, char out[4]);
 /* Append one character; what is not a Unicode scalar value becomes U+FFFD. */
 void utf8_put(struct buf *b, uint32_t cp);
 

@@ -10,6 +10,7 @@ enum {
 	HEAD_LINE_MAX = 65536, /* bytes of a line in a head that are kept */
 	BODY_LINE_MAX = 2 + MIME_BOUNDARY_MAX + 2 + 52, /* a longer line is no boundary */
 	REFERENCES_MAX = 16384,
+	HINTS = 1024,
 	PART_TEXT_MAX = 8192, /* room that must be left for a part to be looked into */
 };
 
@@ -52,8 +53,9 @@ struct mime_parser {
 	struct buf text, boundaries;
 
 	struct open_part open[MIME_DEPTH_MAX + 1];
-	unsigned depth;   /* of the innermost open part */
-	unsigned awaited; /* open parts that await a boundary */
+	unsigned depth;            /* of the innermost open part */
+	unsigned awaited;          /* open parts that await a boundary */
+	unsigned char hint[HINTS]; /* how many of them, by the low bits of their hash */
 
 	/* the line that is coming in */
 	struct buf line;
@@ -348,12 +350,15 @@ static void await_boundary(struct mime_parser *p)
 	o->hash = hash_bytes(buf_str(&p->boundary));
 	o->digest = p->digest;
 	p->awaited++;
+	p->hint[o->hash % HINTS]++;
 }
 
 static void stop_awaiting(struct mime_parser *p, struct open_part *o)
 {
-	if (o->boundary_n)
+	if (o->boundary_n) {
 		p->awaited--;
+		p->hint[o->hash % HINTS]--;
+	}
 	o->boundary_n = 0;
 }
 
@@ -438,6 +443,8 @@ static int find_boundary(struct mime_parser *p, struct str line, bool *last)
 	} else {
 		closed.n = 0;
 	}
+	if (!p->hint[open_hash % HINTS] && !(closed.n && p->hint[closed_hash % HINTS]))
+		return -1;
 	for (int i = (int)p->depth; i >= 0; i--) {
 		const struct open_part *o = &p->open[i];
 		struct str b = str_make(p->boundaries.p + o->boundary, o->boundary_n);
@@ -547,11 +554,28 @@ static void take_end(struct mime_parser *p, struct str s)
 	buf_clear(&p->line);
 }
 
+/* Eight bytes at a time: this is all that most of a large body costs. */
+static uint64_t count_lf(struct str s)
+{
+	const uint64_t low = 0x7f7f7f7f7f7f7f7f, ones = 0x0101010101010101;
+	uint64_t n = 0, v;
+	size_t i = 0;
+
+	for (; i + 8 <= s.n; i += 8) {
+		memcpy(&v, s.p + i, 8);
+		v ^= ones * '\n';
+		v = ~(((v & low) + low) | v | low); /* the high bit of each byte that was LF */
+		n += (v >> 7) * ones >> 56;
+	}
+	for (; i < s.n; i++)
+		n += s.p[i] == '\n';
+	return n;
+}
+
 /* Nothing but the body of one leaf can come any more. */
 static void take_rest(struct mime_parser *p, struct str s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		p->lf += s.p[i] == '\n';
+	p->lf += count_lf(s);
 	p->offset += s.n;
 	give_data(p, s);
 }

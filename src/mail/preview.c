@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { STEP = 4096 };
+enum { STEP = 512 }; /* small: most previews are full after one */
 
 void preview_init(struct preview *p)
 {
@@ -34,8 +34,8 @@ static bool is_blank(uint32_t c)
 
 static void add_char(struct preview *p, uint32_t c)
 {
-	struct buf b = BUF(4);
-	size_t space = p->space && p->n;
+	char bytes[4];
+	size_t n, space = p->space && p->n;
 
 	if (is_blank(c)) {
 		p->space = true;
@@ -43,17 +43,16 @@ static void add_char(struct preview *p, uint32_t c)
 	}
 	if (is_filler(c))
 		return;
-	utf8_put(&b, c);
-	if (p->n + space + b.n > sizeof p->text) {
+	n = utf8_encode(c, bytes);
+	if (p->n + space + n > sizeof p->text) {
 		p->full = true;
 	} else {
 		if (space)
 			p->text[p->n++] = ' ';
-		memcpy(p->text + p->n, b.p, b.n);
-		p->n += b.n;
+		memcpy(p->text + p->n, bytes, n);
+		p->n += n;
 	}
 	p->space = false;
-	buf_free(&b);
 }
 
 /* ---- HTML ---------------------------------------------------------------------------------- */
