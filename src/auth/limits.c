@@ -174,6 +174,13 @@ static bool is_known(struct limits *l, const struct asker *a, int64_t now)
 	return e && e->until > now;
 }
 
+bool limits_known(struct limits *l, int64_t now, struct str account, struct str peer)
+{
+	struct asker a = asker_of(account, peer);
+
+	return is_known(l, &a, now);
+}
+
 enum limits_answer limits_take(struct limits *l, int64_t now, struct str account, struct str peer)
 {
 	const struct limits_rules *r = &l->rules;

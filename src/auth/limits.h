@@ -43,6 +43,8 @@ void limits_free(struct limits **l);
 enum limits_answer limits_take(struct limits *l, int64_t now, struct str account, struct str peer);
 /* The password was right: give back what limits_take() took, and remember the network. */
 void limits_give_back(struct limits *l, int64_t now, struct str account, struct str peer);
+/* Has this account's owner logged in from this network lately? */
+bool limits_known(struct limits *l, int64_t now, struct str account, struct str peer);
 /* Nothing was checked after all (no time, no memory): give back, remember nothing. */
 void limits_undo(struct limits *l, int64_t now, struct str account, struct str peer);
 

@@ -119,7 +119,9 @@ static void a_storm_gets_few_guesses_and_the_owner_still_gets_in(void **state)
 
 	(void)state;
 	assert_int_equal(limits_take(l, 0, ann, home), LIMITS_OK);
+	assert_false(limits_known(l, 0, ann, home));
 	limits_give_back(l, 0, ann, home);
+	assert_true(limits_known(l, 0, ann, STR("192.0.2.200"))); /* the same network */
 	for (int i = 0; i < 500 * 600; i++) {
 		int64_t now = i * (SECOND / 500);
 
