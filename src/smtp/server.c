@@ -1,4 +1,4 @@
-/* The session, and the commands that stand alone. To be read beside RFC 5321 section 4. */
+/* The session, and the commands that stand alone. To be read beside RFC 5321 4. */
 #include "smtp/server_private.h"
 
 #include "base/clock.h"
