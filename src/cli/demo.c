@@ -34,21 +34,29 @@ static const struct person {
 	{ "bob@example.test", "Bob Example", "bob-paints-3-boats" },
 };
 
+#include "config.h"
+
 /* The listeners, as demo.env names them. */
 static const struct port {
 	const char *name;
 	enum conf_id listen;
 	bool tls;
 } ports[] = {
+#ifdef HAVE_ROLE_FRONT_SMTP
 	{ "SMTP_PORT", CONF_LISTEN_SMTP, false },
 	{ "SUBMISSION_PORT", CONF_LISTEN_SUBMISSION, false },
 	{ "SUBMISSIONS_PORT", CONF_LISTEN_SUBMISSIONS, true },
+#endif
+#ifdef HAVE_ROLE_FRONT_IMAP
 	{ "IMAP_PORT", CONF_LISTEN_IMAP, false },
 	{ "IMAPS_PORT", CONF_LISTEN_IMAPS, true },
+#endif
+#ifdef HAVE_ROLE_FRONT_POP3
 	{ "POP3_PORT", CONF_LISTEN_POP3, false },
 	{ "POP3S_PORT", CONF_LISTEN_POP3S, true },
+#endif
 };
-enum { PORTS = sizeof ports / sizeof ports[0] };
+static const size_t port_count = sizeof ports / sizeof ports[0];
 
 struct demo {
 	struct cli *c;
@@ -158,7 +166,7 @@ static int wait_for_ports(struct demo *d, struct err *err)
 
 	if (!demo_path(d, "ca.pem", path) || tls_client_new(&tls, path, true, err) < 0)
 		return -1;
-	while (r == 0 && i < PORTS) {
+	while (r == 0 && i < port_count) {
 		if (conf_count(d->c->conf, ports[i].listen) == 0 ||
 			try_port(d->c->conf, &ports[i], tls, err) == 0)
 			i++;
@@ -177,7 +185,7 @@ static int write_env(const struct demo *d, struct err *err)
 	int r;
 
 	buf_addz(&env, "HOST=127.0.0.1\n");
-	for (size_t i = 0; i < PORTS; i++) {
+	for (size_t i = 0; i < port_count; i++) {
 		struct str address;
 		uint16_t port;
 

@@ -15,7 +15,7 @@ enum {
 	PENDING_LOW = 256 << 10,  /* and goes on below this */
 	PENDING_MAX = 64 << 20,
 	IN_SIZE = 2 * (FRAME_MAX),
-	FDS_MAX = 32 /* descriptors on their way, each direction */
+	FDS_MAX = 128 /* descriptors on their way, each direction */
 };
 
 /* Bytes on their way out: p[sent..n]. The memory never moves under a message that is being

@@ -12,6 +12,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "config.h"
+
 enum { HANDSHAKE_SECONDS = 30, GOODBYE_SECONDS = 3, LOGINS_MAX = 60000, BODIES_MAX = 60000 };
 
 /* How many connections an address has; one per address that has any. */
@@ -42,23 +44,18 @@ uint64_t front_call_id(struct front *f)
 
 static void serve(struct front *f, struct conn *c, enum service s)
 {
-	switch (s) {
-	case SERVICE_SMTP:
-	case SERVICE_SUBMISSION:
-	case SERVICE_SUBMISSIONS:
+#ifdef HAVE_ROLE_FRONT_SMTP
+	if (s == SERVICE_SMTP || s == SERVICE_SUBMISSION || s == SERVICE_SUBMISSIONS)
 		front_smtp_session(f, c, s);
-		break;
-	case SERVICE_IMAP:
-	case SERVICE_IMAPS:
+#endif
+#ifdef HAVE_ROLE_FRONT_IMAP
+	if (s == SERVICE_IMAP || s == SERVICE_IMAPS)
 		front_imap_session(f, c, s);
-		break;
-	case SERVICE_POP3:
-	case SERVICE_POP3S:
+#endif
+#ifdef HAVE_ROLE_FRONT_POP3
+	if (s == SERVICE_POP3 || s == SERVICE_POP3S)
 		front_pop3_session(f, c, s);
-		break;
-	case SERVICE_COUNT:
-		break;
-	}
+#endif
 }
 
 static int begin_tls(struct front *f, struct conn *c, enum service s, struct err *err)

@@ -12,6 +12,7 @@
 #include "base/err.h"
 
 struct conf;
+struct role_kind;
 
 struct master_options {
 	const struct conf *conf; /* stays the caller's */
@@ -20,6 +21,10 @@ struct master_options {
 	 * err. NULL: nothing to do. */
 	int (*ready)(void *arg, struct err *err);
 	void *arg;
+	/* Which roles there are (kind.h); NULL: all. A test program that is its own
+	 * `PROGRAM role NAME` may run other code in them: see test/evil. */
+	const struct role_kind *kinds;
+	size_t kind_count;
 };
 
 int master_run(const struct master_options *options, struct err *err);
