@@ -135,8 +135,10 @@ size_t str_find(struct str s, char c)
 
 size_t str_search(struct str s, struct str needle)
 {
-	const char *at = memmem(s.p, s.n, needle.p, needle.n);
+	const char *at = s.n && needle.n ? memmem(s.p, s.n, needle.p, needle.n) : NULL;
 
+	if (needle.n == 0)
+		return 0;
 	return at ? (size_t)(at - s.p) : s.n;
 }
 
@@ -174,7 +176,7 @@ bool str_z(struct str s, char *out, size_t size)
 
 	if (size == 0)
 		return false;
-	if (fits)
+	if (fits && s.n)
 		memcpy(out, s.p, s.n);
 	out[fits ? s.n : 0] = '\0';
 	return fits;

@@ -72,6 +72,22 @@ static void an_all_zero_slice_is_the_empty_slice(void **state)
 	assert_int_equal(str_trim(zero).n, 0);
 }
 
+static void a_zeroed_slice_is_the_empty_slice(void **state)
+{
+	struct str none = { NULL, 0 };
+	char z[2] = "x";
+
+	(void)state;
+	assert_true(str_eq(none, STR("")));
+	assert_int_equal(str_cmp(none, STR("a")), -1);
+	assert_true(str_starts(STR("a"), none));
+	assert_int_equal(str_search(none, STR("a")), 0);
+	assert_int_equal(str_search(STR("a"), none), 0);
+	assert_int_equal(str_find(none, 'a'), 0);
+	assert_true(str_z(none, z, sizeof z));
+	assert_string_equal(z, "");
+}
+
 static void numbers_stop_at_the_limit(void **state)
 {
 	uint64_t v = 1;
@@ -118,6 +134,7 @@ int main(void)
 		cmocka_unit_test(buffer_fills_to_its_limit_exactly),
 		cmocka_unit_test(slices_are_cut_without_going_past_the_end),
 		cmocka_unit_test(an_all_zero_slice_is_the_empty_slice),
+		cmocka_unit_test(a_zeroed_slice_is_the_empty_slice),
 		cmocka_unit_test(numbers_stop_at_the_limit),
 		cmocka_unit_test(c_strings_refuse_nul_and_overlength),
 		cmocka_unit_test(errors_carry_no_control_characters),
