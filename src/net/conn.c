@@ -1,6 +1,7 @@
 #include "net/conn_private.h"
 
 #include "base/clock.h"
+#include "crypto/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,11 +77,16 @@ static void wipe_and_free(struct buf *b, size_t used)
 	buf_free(b);
 }
 
-static void release_input(struct conn *c)
+void conn_release_input(struct conn *c)
 {
 	wipe_and_free(&c->in, c->in_used);
 	c->in_at = c->in_used = 0;
 	c->in.max = CONN_HOLD;
+}
+
+void conn_release_output(struct conn *c)
+{
+	wipe_and_free(&c->out, c->out.cap);
 }
 
 void conn_free(struct conn **conn)
@@ -93,9 +99,10 @@ void conn_free(struct conn **conn)
 		fd_forget(c->fd);
 		close(c->fd);
 	}
-	release_input(c);
-	wipe_and_free(&c->out, c->out.n);
+	conn_release_input(c);
+	conn_release_output(c);
 	buf_free(&c->source);
+	tls_free(&c->tls);
 	free(c);
 	*conn = NULL;
 }
@@ -107,14 +114,13 @@ void conn_deadline(struct conn *c, int64_t deadline)
 
 /* ---- moving bytes, waiting where it must be ---- */
 
-static int keep_failure(const struct conn *c, struct err *err)
+int conn_keep_failure(const struct conn *c, struct err *err)
 {
 	*err = c->why;
 	return -1;
 }
 
-static int wait_for(
-	struct conn *c, int events, struct signal *sig, int64_t deadline, struct err *err)
+int conn_wait_io(struct conn *c, int events, struct signal *sig, int64_t deadline, struct err *err)
 {
 	int got = task_wait(c->fd, events, sig, deadline, err);
 
@@ -123,39 +129,43 @@ static int wait_for(
 	return got;
 }
 
+int conn_send(struct conn *c, struct str s, size_t *sent, struct err *err)
+{
+	*sent = 0;
+	while (*sent < s.n) {
+		ssize_t n = conn_raw_write(c, str_from(s, *sent));
+
+		if (n == IO_FAILED)
+			return conn_keep_failure(c, err);
+		if (n == IO_AGAIN) {
+			if (conn_wait_io(c, WAIT_WRITE, NULL, c->deadline, err) < 0)
+				return -1;
+			continue;
+		}
+		*sent += (size_t)n;
+		if (task_breathe(c->deadline, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Send what has gathered. */
 int conn_flush(struct conn *c, struct err *err)
 {
-	size_t sent = 0;
-	int r = -1;
+	size_t sent;
+	int r;
 
 	if (c->failed)
-		return keep_failure(c, err);
+		return conn_keep_failure(c, err);
+	if (c->tls)
+		return conn_flush_tls(c, err);
 	if (c->fd < 0 || c->out.n == 0)
 		return 0;
-	while (sent < c->out.n) {
-		ssize_t n = conn_raw_write(c, str_from(buf_str(&c->out), sent));
-
-		if (n == IO_FAILED) {
-			keep_failure(c, err);
-			goto out;
-		}
-		if (n == IO_AGAIN) {
-			if (wait_for(c, WAIT_WRITE, NULL, c->deadline, err) < 0)
-				goto out;
-			continue;
-		}
-		sent += (size_t)n;
-		if (task_breathe(c->deadline, err) < 0)
-			goto out;
-	}
-	r = 0;
-out:
-	if (r == 0) {
-		wipe_and_free(&c->out, c->out.n);
-	} else {
+	r = conn_send(c, buf_str(&c->out), &sent, err);
+	if (sent == c->out.n)
+		conn_release_output(c);
+	else
 		buf_drop(&c->out, sent);
-	}
 	return r;
 }
 
@@ -168,7 +178,7 @@ static ssize_t pull(struct conn *c)
 
 	if (c->ended)
 		return IO_END;
-	if (!c->readable)
+	if (!c->readable && !c->tls)
 		return IO_AGAIN;
 	if (c->in_at) {
 		buf_drop(&c->in, c->in_at);
@@ -177,11 +187,9 @@ static ssize_t pull(struct conn *c)
 	p = buf_room(&c->in, room < CONN_ROOM ? room : CONN_ROOM);
 	if (!p)
 		return conn_fail(c, ERR_TEMP, "out of memory for input");
-	n = conn_raw_read(c, p, room < CONN_ROOM ? room : CONN_ROOM);
+	n = conn_plain_read(c, p, room < CONN_ROOM ? room : CONN_ROOM);
 	if (n == IO_END)
 		c->ended = true;
-	if (n == IO_AGAIN)
-		c->readable = false;
 	if (n <= 0)
 		return n;
 	buf_grew(&c->in, (size_t)n);
@@ -193,7 +201,7 @@ static ssize_t pull(struct conn *c)
 int conn_fill(struct conn *c, struct err *err)
 {
 	if (c->failed)
-		return keep_failure(c, err);
+		return conn_keep_failure(c, err);
 	if (conn_buffered(c) >= c->in.max)
 		return err_set(err, ERR_LIMIT, "more than %zu bytes of input", c->in.max);
 	for (;;) {
@@ -202,14 +210,16 @@ int conn_fill(struct conn *c, struct err *err)
 		if (n > 0)
 			return task_breathe(c->deadline, err);
 		if (n == IO_FAILED)
-			return keep_failure(c, err);
+			return conn_keep_failure(c, err);
 		if (n == IO_END)
 			return err_set(err, ERR_CLOSED, "the connection was closed");
-		if (conn_flush(c, err) < 0)
+		if (conn_flush(c, err) < 0 || task_breathe(c->deadline, err) < 0)
 			return -1;
+		if (c->readable) /* only TLS had something to do */
+			continue;
 		if (conn_buffered(c) == 0)
-			release_input(c);
-		if (wait_for(c, WAIT_READ, NULL, c->deadline, err) < 0)
+			conn_release_input(c);
+		if (conn_wait_io(c, WAIT_READ, NULL, c->deadline, err) < 0)
 			return -1;
 	}
 }
@@ -229,10 +239,12 @@ int conn_wait(struct conn *c, struct signal *sig, int64_t deadline, struct err *
 			/* An end or a failure counts as input: the next read reports it. */
 			return WAIT_READ;
 		}
-		if (conn_flush(c, err) < 0)
+		if (conn_flush(c, err) < 0 || task_breathe(deadline, err) < 0)
 			return -1;
-		release_input(c);
-		got = wait_for(c, WAIT_READ, sig, deadline, err);
+		if (c->readable)
+			continue;
+		conn_release_input(c);
+		got = conn_wait_io(c, WAIT_READ, sig, deadline, err);
 		if (got < 0)
 			return -1;
 		if (got & WAIT_SIGNAL)
@@ -411,7 +423,11 @@ void conn_shutdown(struct conn *c)
 
 	if (soon < c->deadline)
 		c->deadline = soon;
-	if (conn_flush(c, &err) == 0 && c->fd >= 0)
+	if (conn_flush(c, &err) == 0 && c->tls) {
+		tls_close(c->tls);
+		conn_flush(c, &err);
+	}
+	if (c->fd >= 0)
 		shutdown(c->fd, SHUT_WR);
 	c->deadline = before;
 }

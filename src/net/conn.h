@@ -65,7 +65,11 @@ int conn_flush(struct conn *c, struct err *err);
 int conn_wait(struct conn *c, struct signal *sig, int64_t deadline, struct err *err);
 
 /* TLS. The server side refuses (ERR_PROTO) when input is already buffered: nothing typed before
- * STARTTLS survives it. Handshakes honour the deadline. */
+ * STARTTLS survives it. The client side drops such input. What was written before is
+ * sent first, in clear. Handshakes honour the deadline. Errors as of tls_handshake()
+ * (crypto/tls.h): ERR_PROTO, ERR_DENIED (a certificate that does not verify), ERR_CLOSED,
+ * ERR_TIMEOUT, or what the sign function said; the connection is then of no more use. `tls` may be
+ * freed meanwhile. */
 int conn_start_tls_server(struct conn *c, struct tls_server *tls, struct err *err);
 int conn_start_tls_client(struct conn *c, struct tls_client *tls, struct str name, struct err *err);
 bool conn_is_tls(const struct conn *c);
@@ -74,6 +78,13 @@ struct str conn_tls_version(const struct conn *c);
 struct str conn_tls_cipher(const struct conn *c);
 /* Why the peer's certificate did not verify, or empty when it did (client side). */
 struct str conn_tls_verify_error(const struct conn *c);
+/* After ERR_CLOSED: the end came without TLS's goodbye (close_notify), so it may have been cut by
+ * somebody in between. Never true without TLS. */
+bool conn_tls_truncated(const struct conn *c);
+/* The channel binding for SCRAM: "tls-exporter" (RFC 9266) or "tls-server-end-point" (RFC 5929).
+ * ERR_PERM when there is none of that name. */
+int conn_tls_binding(const struct conn *c, struct str name, struct buf *out, struct err *err);
+
 /* Say goodbye: flush, TLS close_notify, half-close. Bounded by the deadline. */
 void conn_shutdown(struct conn *c);
 

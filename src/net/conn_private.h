@@ -17,6 +17,7 @@ struct conn {
 	struct buf out;        /* not sent yet */
 	size_t in_at, in_used; /* in_used: the most that was ever in `in`, to be wiped */
 	int fd;                /* -1: memory */
+	struct tls *tls;       /* NULL: what is sent is what was written */
 	bool tcp;
 	bool readable; /* the socket may have input: it has not said otherwise since */
 	bool ended;    /* the peer's end of stream */
@@ -36,6 +37,17 @@ enum { IO_END = 0, IO_AGAIN = -1, IO_FAILED = -2 };
 /* Never wait. IO_FAILED: c->why says why. */
 ssize_t conn_raw_read(struct conn *c, char *p, size_t n);
 ssize_t conn_raw_write(struct conn *c, struct str s);
+/* The same, through the TLS engine if there is one. IO_AGAIN while c->readable is still true:
+ * nothing for us yet, but the engine may have something to send. */
+ssize_t conn_plain_read(struct conn *c, char *p, size_t n);
+/* Send s, waiting for room; *sent says how far it got. */
+int conn_send(struct conn *c, struct str s, size_t *sent, struct err *err);
+/* Encrypt what has gathered and send it, and whatever the engine has to say. */
+int conn_flush_tls(struct conn *c, struct err *err);
+int conn_wait_io(struct conn *c, int events, struct signal *sig, int64_t deadline, struct err *err);
+void conn_release_input(struct conn *c);
+void conn_release_output(struct conn *c);
+int conn_keep_failure(const struct conn *c, struct err *err);        /* -1: c->why again */
 int conn_fail(struct conn *c, enum err_kind kind, const char *what); /* IO_FAILED */
 void conn_names(struct conn *c);                                     /* fills peer and local */
 

@@ -20,7 +20,7 @@ static ssize_t socket_failed(struct conn *c, const char *what)
 {
 	char text[160];
 
-	if (errno == EAGAIN || errno == EWOULDBLOCK)
+	if (errno == EAGAIN)
 		return IO_AGAIN;
 	snprintf(text, sizeof text, "%s: %s", what, strerror(errno));
 	return conn_fail(c, errno == ENOMEM || errno == ENOBUFS ? ERR_TEMP : ERR_CLOSED, text);
@@ -50,6 +50,8 @@ ssize_t conn_raw_read(struct conn *c, char *p, size_t n)
 	do
 		got = recv(c->fd, p, n, 0);
 	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN)
+		c->readable = false;
 	if (got < 0)
 		return socket_failed(c, "read");
 	/* TCP gives all it has, so less than asked for means that there is no more. */

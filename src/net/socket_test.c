@@ -324,6 +324,51 @@ static void dials(struct str where, struct str address)
 	close(listener);
 }
 
+static void reads_to_the_end(void *arg)
+{
+	struct err e = ERR_INIT;
+	struct conn *c;
+	int fd;
+
+	(void)arg;
+	if (listen_accept(listener, &fd, &e) < 0)
+		return;
+	c = conn_socket(fd);
+	note_line(c);
+	note_line(c);
+	note_line(c);
+	conn_free(&c);
+}
+
+static void sends_and_leaves(void *arg)
+{
+	struct task_group *g = task_group_new("accept");
+	struct conn *c = NULL;
+
+	(void)arg;
+	if (listen_open(STR("127.0.0.1:0"), &listener, &err) < 0 || fd_watch(listener, &err) < 0 ||
+		task_spawn(g, "accept", reads_to_the_end, NULL, &err) < 0 ||
+		dial(STR("127.0.0.1"), port_of(listener), SOON, &c, &err) < 0)
+		note(err.msg);
+	conn_write(c, STR("first\r\n"));
+	conn_flush(c, &err);
+	task_sleep(clock_after(2 * CLOCK_MSEC), &err);
+	conn_write(c, STR("last\r\n")); /* this and the end arrive as one event */
+	conn_shutdown(c);
+	task_group_join(g);
+	conn_free(&c);
+	task_group_end(&g);
+	fd_forget(listener);
+	close(listener);
+}
+
+static void data_and_end_in_one_event_are_both_seen(void **state)
+{
+	(void)state;
+	LOOP(sends_and_leaves);
+	assert_string_equal(trace, "first last closed ");
+}
+
 static void dials_ipv4(void *arg)
 {
 	(void)arg;
@@ -489,6 +534,7 @@ int main(void)
 		T(every_wait_ends_at_the_deadline),
 		T(input_and_signals_end_an_idle_wait),
 		T(the_deadline_holds_against_a_peer_that_never_pauses),
+		T(data_and_end_in_one_event_are_both_seen),
 		T(connections_over_ipv4),
 		T(connections_over_ipv6),
 		T(connections_over_unix_sockets),
