@@ -26,6 +26,8 @@ struct cli {
 	struct conf *conf; /* loaded for commands that ask the server */
 	struct task_group *group;
 	struct channel *store, *vault, *master;
+	int64_t credit; /* body bytes that the store takes now, and the news of more */
+	struct signal credit_came;
 };
 
 /* The program: argv[0] may also be sendmail, mailq or newaliases. Gives the exit code. */

@@ -71,10 +71,17 @@ static int dial_control(const char *path, int *fd, struct err *err)
 	return err_sys(err, "connect to", path);
 }
 
-/* Nothing comes unasked on an operator's connection. */
-static void unasked(void *arg, struct request *req)
+/* All that comes unasked on an operator's connection is credit for a message that is being sent. */
+static void on_message(void *arg, struct request *req)
 {
-	(void)arg;
+	struct cli *c = arg;
+	struct store_txn_credit m;
+	struct err err = ERR_INIT;
+
+	if (req->type == MSG_store_txn_credit && store_txn_credit_get(req->body, &m, &err) == 0) {
+		c->credit += m.bytes;
+		signal_raise(&c->credit_came);
+	}
 	request_free(&req);
 }
 
@@ -84,7 +91,7 @@ static struct channel *open_channel(struct cli *c, uint32_t peer, struct err *er
 
 	if (cli_load(c, err) < 0 || dial_control(conf_z(c->conf, CONF_CONTROL), &fd, err) < 0)
 		return NULL;
-	return channel_new(c->group, fd, peer, 0, unasked, NULL, NULL, err);
+	return channel_new(c->group, fd, peer, 0, on_message, NULL, c, err);
 }
 
 /* The master answers, and hands the connection on to the role we asked for. */
