@@ -142,12 +142,11 @@ static void on_message(void *arg, struct request *req)
 	request_free(&req);
 }
 
-/* A role that ends its control channel is of no more use, whether it notices or not. */
+/* A role without its control channel is of no more use; it has a while to end by itself. */
 static void on_end(void *arg, const struct err *why)
 {
 	struct child *c = arg;
 
-	child_kill(c);
 	signal_raise(&c->silent);
 }
 
@@ -261,6 +260,7 @@ static void say_ended(struct child *c, const siginfo_t *info, int64_t lived)
 
 static void wait_exit(struct child *c, siginfo_t *info)
 {
+	int64_t until = NEVER;
 	struct err err = ERR_INIT;
 
 	if (c->pidfd < 0) {
@@ -268,9 +268,14 @@ static void wait_exit(struct child *c, siginfo_t *info)
 			waitid(P_PID, (id_t)c->pid, info, WEXITED);
 		return;
 	}
-	while (task_wait(c->pidfd, WAIT_READ, NULL, NEVER, &err) > 0)
-		if (waitid(P_PID, (id_t)c->pid, info, WEXITED | WNOHANG) < 0 || info->si_pid)
-			break;
+	while (waitid(P_PID, (id_t)c->pid, info, WEXITED | WNOHANG) == 0 && info->si_pid == 0) {
+		int r = task_wait(c->pidfd, WAIT_READ, &c->silent, until, &err);
+
+		if (r < 0)
+			child_kill(c);
+		if (r < 0 || (r & WAIT_SIGNAL))
+			until = r < 0 ? NEVER : clock_after(ROLE_GRACE_SECONDS * CLOCK_SEC);
+	}
 	fd_forget(c->pidfd);
 	close(c->pidfd);
 	c->pidfd = -1;

@@ -157,9 +157,11 @@ static void stop_all(struct master *m)
 
 static int catch_signals(struct master *m, struct err *err)
 {
+	static struct signal unheard;
+
 	if (rt_signal(SIGTERM, &m->sigterm, err) < 0 || rt_signal(SIGINT, &m->sigterm, err) < 0)
 		return -1;
-	return rt_signal(SIGHUP, NULL, err);
+	return rt_signal(SIGHUP, &unheard, err);
 }
 
 static int serve(struct master *m, struct err *err)

@@ -15,27 +15,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config.h"
-
 static const struct service_row {
 	enum service service;
 	enum conf_id listen;
 	uint32_t who;
 	bool tls;
 } services[] = {
-#ifdef HAVE_ROLE_FRONT_SMTP
 	{ SERVICE_SMTP, CONF_LISTEN_SMTP, WHO_MX, false },
 	{ SERVICE_SUBMISSION, CONF_LISTEN_SUBMISSION, WHO_SUBMIT, false },
 	{ SERVICE_SUBMISSIONS, CONF_LISTEN_SUBMISSIONS, WHO_SUBMIT, true },
-#endif
-#ifdef HAVE_ROLE_FRONT_IMAP
 	{ SERVICE_IMAP, CONF_LISTEN_IMAP, WHO_MAILBOX, false },
 	{ SERVICE_IMAPS, CONF_LISTEN_IMAPS, WHO_MAILBOX, true },
-#endif
-#ifdef HAVE_ROLE_FRONT_POP3
 	{ SERVICE_POP3, CONF_LISTEN_POP3, WHO_MAILBOX, false },
 	{ SERVICE_POP3S, CONF_LISTEN_POP3S, WHO_MAILBOX, true },
-#endif
 };
 
 /* Files that are opened by the master, who may be root, and handed over open. */
@@ -185,12 +177,22 @@ static int open_data(struct master *m, struct err *err)
 
 /* ---- listeners ---- */
 
+static bool is_served(const struct master *m, uint32_t who)
+{
+	for (size_t k = 0; k < m->kind_count; k++)
+		if (m->kinds[k].who == who)
+			return true;
+	return false;
+}
+
 static int open_listeners(struct master *m, struct err *err)
 {
 	const struct service_row *end = services + sizeof services / sizeof services[0];
 
 	for (const struct service_row *row = services; row != end; row++) {
-		for (size_t i = 0; i < conf_count(m->conf, row->listen); i++) {
+		size_t count = is_served(m, row->who) ? conf_count(m->conf, row->listen) : 0;
+
+		for (size_t i = 0; i < count; i++) {
 			struct master_listener *l = &m->listeners[m->listener_count];
 
 			if (m->listener_count == MASTER_LISTENERS_MAX)

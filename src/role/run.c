@@ -330,6 +330,7 @@ static void end_links(struct role_private *p)
 
 static int begin(struct role *r, struct err *err)
 {
+	static struct signal unheard;
 	struct role_private *p = r->private;
 
 	p->outer = task_group_new("role");
@@ -344,8 +345,10 @@ static int begin(struct role *r, struct err *err)
 	if (!p->control)
 		return -1;
 	channel_on_violation(on_violation);
-	/* ^C in a terminal reaches every process of the group: only the master decides. */
-	return rt_signal(SIGINT, NULL, err);
+	/* ^C in a terminal and service managers reach every process: only the master decides. */
+	if (rt_signal(SIGINT, &unheard, err) < 0)
+		return -1;
+	return rt_signal(SIGTERM, &unheard, err);
 }
 
 static void run(void *arg)
