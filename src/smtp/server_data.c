@@ -94,7 +94,8 @@ static void log_accept(const struct reception *r, struct str id)
 	log_event(LOG_INFO, "smtp.accept", L_STR("sid", s->policy->session), L_STR("id", id),
 		L_Z("proto", s->server->proto), L_STR("rip", conn_peer(s->c)),
 		L_STR("helo", buf_str(&s->helo)), L_STR("from", buf_str(&from)),
-		L_U64("rcpts", s->txn->rcpts), L_U64("size", r->size));
+		L_U64("rcpts", s->txn->rcpts), L_U64("size", r->size),
+		L_STR("tls", conn_tls_version(s->c)));
 	buf_free(&from);
 }
 

@@ -1,0 +1,190 @@
+/* SMTP in a front: between the session (smtp/server.h) and vault and store. */
+#include "role/front.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "role/front_smtp_private.h"
+
+#include <stdio.h>
+
+#define HANDSHAKE (30 * CLOCK_SEC)
+
+struct front_login *front_smtp_login(struct front_smtp *s)
+{
+	return s->logged_in ? &s->login : NULL;
+}
+
+/* T037: what may be done was decided at login; when that has ended, so has the session. */
+static bool login_gone(const struct front_smtp *s, struct smtp_reply *no)
+{
+	if (!s->logged_in || !s->login.gone)
+		return false;
+	smtp_reply_set(no, 421, "4.7.0", "the login has ended");
+	return true;
+}
+
+static int start_tls(void *arg, struct conn *c, struct err *err)
+{
+	struct front_smtp *s = arg;
+
+	conn_deadline(c, clock_after(HANDSHAKE));
+	return conn_start_tls_server(c, s->front->tls[s->service], err);
+}
+
+static int login(void *arg, struct str name, const struct secret *password, struct err *err)
+{
+	struct front_smtp *s = arg;
+
+	if (front_login(s->front, s->service, s->c, name, secret_reveal(password), &s->login, err) <
+		0)
+		return -1;
+	s->logged_in = true;
+	return 0;
+}
+
+int front_smtp_may_send_as(struct front_smtp *s, struct str address, struct err *err)
+{
+	struct store_sender_req q = { .address = address };
+	struct store_sender_rep a;
+	struct reply hold = { 0 };
+	int r = FRONT_CALL(s->front, front_smtp_login(s), store_sender, &q, &a, &hold, err);
+
+	reply_free(&hold);
+	return r;
+}
+
+static int begin(struct front_smtp *s, const struct smtp_peer *peer, const struct smtp_mail *mail,
+	struct err *err)
+{
+	s->mailing = smtp_mailing_new(s, peer, mail, err);
+	if (!s->mailing)
+		return -1;
+	if (!s->submission || address_is_null(&mail->from))
+		return 0;
+	return front_smtp_may_send_as(s, buf_str(&s->mailing->sender), err);
+}
+
+static int mail(void *arg, const struct smtp_peer *peer, const struct smtp_mail *mail,
+	struct smtp_reply *no)
+{
+	struct front_smtp *s = arg;
+	struct err err = ERR_INIT;
+
+	if (login_gone(s, no))
+		return -1;
+	if (begin(s, peer, mail, &err) == 0)
+		return 0;
+	smtp_reply_err(no, SMTP_AT_MAIL, &err);
+	return -1;
+}
+
+static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
+{
+	struct front_smtp *s = arg;
+	struct buf address = BUF(320);
+	struct reply hold = { 0 };
+	struct store_rcpt_rep a;
+	struct err err = ERR_INIT;
+	int r = -1;
+
+	if (login_gone(s, no))
+		return -1;
+	address_print(&address, &rcpt->to);
+	struct store_rcpt_req q = { .sender = buf_str(&s->mailing->sender),
+		.address = buf_str(&address) };
+
+	if (FRONT_CALL(s->front, front_smtp_login(s), store_rcpt, &q, &a, &hold, &err) < 0 ||
+		smtp_mailing_rcpt(s->mailing, rcpt, q.address, a.target, &err) < 0)
+		smtp_reply_err(no, SMTP_AT_RCPT, &err);
+	else
+		r = 0;
+	reply_free(&hold);
+	buf_free(&address);
+	return r;
+}
+
+static int data(void *arg, struct smtp_reply *no)
+{
+	struct front_smtp *s = arg;
+	struct err err = ERR_INIT;
+
+	if (login_gone(s, no))
+		return -1;
+	if (smtp_mailing_begin(s->mailing, &err) == 0)
+		return 0;
+	smtp_reply_err(no, SMTP_AT_DATA, &err);
+	return -1;
+}
+
+static int body(void *arg, struct str piece, struct smtp_reply *no)
+{
+	struct front_smtp *s = arg;
+
+	return smtp_mailing_add(s->mailing, piece, no);
+}
+
+static int commit(void *arg, struct str *id, struct smtp_reply *no)
+{
+	struct front_smtp *s = arg;
+
+	if (login_gone(s, no) || smtp_mailing_commit(s->mailing, no) < 0)
+		return -1;
+	*id = str_c(s->mailing->id);
+	return 0;
+}
+
+static void reset(void *arg)
+{
+	struct front_smtp *s = arg;
+
+	smtp_mailing_free(&s->mailing);
+}
+
+static struct smtp_server offer(const struct front_smtp *s)
+{
+	static const char *const names[SERVICE_COUNT] = { [SERVICE_SMTP] = "smtp",
+		[SERVICE_SUBMISSION] = "submission",
+		[SERVICE_SUBMISSIONS] = "submissions" };
+	const struct conf *conf = s->front->conf;
+	struct smtp_server server = { .name = conf_str(conf, CONF_HOSTNAME),
+		.proto = names[s->service],
+		.secure = conn_is_tls(s->c),
+		.starttls = s->front->tls[s->service] != NULL,
+		.auth = s->submission,
+		.auth_required = s->submission,
+		.limits = SMTP_LIMITS };
+
+	server.limits.message = conf_u64(conf, CONF_MESSAGE_MAX_SIZE);
+	server.limits.rcpts = (unsigned)conf_u64(conf, CONF_SMTP_RECIPIENTS);
+	server.limits.idle = conf_duration(conf, CONF_SMTP_IDLE);
+	return server;
+}
+
+/* Session ids need to be told apart within the logs of one machine: process, then connection. */
+static void name_session(struct front_smtp *s)
+{
+	static uint64_t count;
+
+	snprintf(s->sid, sizeof s->sid, "%x.%llx", s->front->role->number,
+		(unsigned long long)++count);
+}
+
+void front_smtp_session(struct front *f, struct conn *c, enum service service)
+{
+	struct front_smtp s = {
+		.front = f, .c = c, .service = service, .submission = service != SERVICE_SMTP
+	};
+	struct err err = ERR_INIT;
+	struct smtp_server server = offer(&s);
+	struct smtp_policy policy = { &s, STR(""), start_tls, login, mail, rcpt, data, body, commit,
+		reset };
+
+	name_session(&s);
+	policy.session = str_c(s.sid);
+	log_event(LOG_INFO, "smtp.connect", L_STR("sid", policy.session),
+		L_Z("proto", server.proto), L_STR("rip", conn_peer(c)));
+	(void)smtp_serve(c, &server, &policy, &err); /* it has said and logged what there was */
+	if (s.logged_in)
+		front_logout(&s.login);
+}

@@ -1,0 +1,79 @@
+/* front_smtp_private.h - one SMTP session of a front, and the message it is taking in.
+ *
+ * front_smtp.c is the policy that smtp/server.h asks for: logins go to the vault, recipients and
+ * messages to the store. front_smtp_message.c makes what the store gets out of what the client
+ * sends: our Received line, the head (checked and repaired for submission), the facts.
+ */
+#ifndef ROLE_FRONT_SMTP_PRIVATE_H
+#define ROLE_FRONT_SMTP_PRIVATE_H
+
+#include "mail/facts.h"
+#include "mail/queue_id.h"
+#include "mail/trace.h"
+#include "role/front_body.h"
+#include "role/front_login.h"
+#include "smtp/server.h"
+
+/* Walks along a head as it streams by. */
+struct head_watch {
+	bool done; /* the empty line has come */
+	bool eight_bit;
+	unsigned received; /* fields of that name */
+	size_t line;       /* bytes of the current line so far */
+	size_t match;      /* how many of them are the start of "Received:", or SIZE_MAX */
+};
+
+/* How many bytes of the piece still belong to the head. */
+size_t head_watch_feed(struct head_watch *w, struct str piece);
+
+struct front_smtp;
+
+/* From MAIL to the end of data. */
+struct smtp_mailing {
+	struct front_smtp *session;
+	uint64_t call; /* the queue id */
+	char id[QUEUE_ID_SIZE];
+	struct buf sender, envid;
+	char proto[16];
+	struct buf helo;
+	uint8_t ret;
+	bool utf8;        /* SMTPUTF8 was asked for */
+	bool utf8_needed; /* an address or the head goes beyond ASCII */
+	bool eight_bit;   /* the message does */
+	unsigned rcpts;
+	struct address_store rcpt_store; /* of the first recipient */
+	struct address rcpt;
+	struct front_body *body;
+	struct facts_builder *facts;
+	struct head_watch watch;
+	struct buf head; /* submission only: held until it has been checked */
+	bool head_passed;
+};
+
+struct front_smtp {
+	struct front *front;
+	struct conn *c;
+	enum service service;
+	bool submission;
+	bool logged_in;
+	struct front_login login;
+	char sid[32];
+	struct smtp_mailing *mailing;
+};
+
+/* The login that calls are made under; NULL on mx. */
+struct front_login *front_smtp_login(struct front_smtp *s);
+/* May the login send as this address? 0, or -1 with the store's err. */
+int front_smtp_may_send_as(struct front_smtp *s, struct str address, struct err *err);
+
+struct smtp_mailing *smtp_mailing_new(struct front_smtp *s, const struct smtp_peer *peer,
+	const struct smtp_mail *mail, struct err *err);
+int smtp_mailing_rcpt(struct smtp_mailing *m, const struct smtp_rcpt *rcpt, struct str address,
+	uint64_t target, struct err *err);
+int smtp_mailing_begin(struct smtp_mailing *m, struct err *err); /* the trace lines */
+/* -1 with the reply, here and below. */
+int smtp_mailing_add(struct smtp_mailing *m, struct str piece, struct smtp_reply *no);
+int smtp_mailing_commit(struct smtp_mailing *m, struct smtp_reply *no);
+void smtp_mailing_free(struct smtp_mailing **m); /* what is not committed is nowhere */
+
+#endif
