@@ -200,7 +200,7 @@ static void a_stranger_cannot_keep_failing(void **state)
 	struct pop3_config c = config();
 
 	c.max_errors = 2;
-	assert_string_equal(play(&m, c, "GET / HTTP/1.1\r\nHost: x\r\n\r\nQUIT\r\n", 0),
+	assert_string_equal(play(&m, c, "GET / now\r\nHost: x\r\n\r\nQUIT\r\n", 0),
 		"+OK mx.test ready\r\n-ERR unknown command\r\n-ERR unknown command\r\n"
 		"-ERR unknown command\r\n-ERR too many errors, goodbye\r\n");
 }

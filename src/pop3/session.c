@@ -77,11 +77,22 @@ static const struct command *find_command(struct str name)
 	return NULL;
 }
 
+/* T017: a web browser that was led here. */
+static bool is_http(const struct pop3_session *s, struct str line)
+{
+	return s->state == POP3_AUTHORIZATION &&
+		(str_endsi(line, STR(" HTTP/1.1")) || str_endsi(line, STR(" HTTP/1.0")));
+}
+
 static int run_command(struct pop3_session *s, struct str line, struct err *err)
 {
 	const struct command *cmd;
 	struct str name = line, arg = { "", 0 };
 
+	if (is_http(s, line)) {
+		s->done = true;
+		return pop3_err(s, "", "this is no web server");
+	}
 	str_cut(line, ' ', &name, &arg);
 	cmd = find_command(name);
 	if (!cmd)
