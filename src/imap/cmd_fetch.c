@@ -1,0 +1,280 @@
+/* cmd_fetch.c - FETCH (RFC 3501 6.4.5 and 7.4.2). */
+#include "imap/fetch_private.h"
+#include "mail/date.h"
+#include "mail/header.h"
+
+#include <inttypes.h>
+
+struct fetch {
+	struct imap_session *s;
+	const struct imap_fetch *want;
+	struct imap_ranges seen; /* shown now, not marked before */
+	struct err failed;       /* the first message that could not be read */
+	const char *space;
+};
+
+static void item(struct fetch *f, const char *name)
+{
+	conn_writef(f->s->c, "%s%s ", f->space, name);
+	f->space = " ";
+}
+
+static void write_date(struct conn *c, int64_t when)
+{
+	struct buf b = BUF(64);
+
+	date_imap_print(&b, (struct date){ .unix = when });
+	conn_writef(c, "\"" STR_F "\"", STR_A(buf_str(&b)));
+	buf_free(&b);
+}
+
+static void write_plain_items(struct fetch *f, const struct imap_entry *e)
+{
+	unsigned items = f->want->items;
+
+	if (items & IMAP_ITEM_UID) {
+		item(f, "UID");
+		conn_writef(f->s->c, "%" PRIu32, e->uid);
+	}
+	if (items & IMAP_ITEM_FLAGS) {
+		conn_writef(f->s->c, "%s", f->space);
+		f->space = " ";
+		imap_write_flags(f->s, e->uid, e->flags, e->keywords);
+	}
+	if (items & IMAP_ITEM_INTERNALDATE) {
+		item(f, "INTERNALDATE");
+		write_date(f->s->c, e->received);
+	}
+	if (items & IMAP_ITEM_SIZE) {
+		item(f, "RFC822.SIZE");
+		conn_writef(f->s->c, "%" PRIu64, e->size);
+	}
+}
+
+static void write_facts_items(struct fetch *f, const struct imap_message *m)
+{
+	unsigned items = f->want->items;
+
+	if (items & IMAP_ITEM_ENVELOPE) {
+		item(f, "ENVELOPE");
+		imap_write_envelope(f->s->c, &m->envelope);
+	}
+	if (items & IMAP_ITEM_BODY) {
+		item(f, "BODY");
+		imap_write_structure(f->s->c, &m->tree, false);
+	}
+	if (items & IMAP_ITEM_BODYSTRUCTURE) {
+		item(f, "BODYSTRUCTURE");
+		imap_write_structure(f->s->c, &m->tree, true);
+	}
+}
+
+static void section_name(struct fetch *f, const struct imap_section *x)
+{
+	conn_writef(f->s->c, "%s" STR_F, f->space, STR_A(x->label));
+	if (x->partial)
+		conn_writef(f->s->c, "<%" PRIu64 ">", x->offset);
+	conn_write(f->s->c, STR(" "));
+	f->space = " ";
+}
+
+static void clip(const struct imap_section *x, uint64_t *offset, uint64_t *size)
+{
+	if (!x->partial)
+		return;
+	if (x->offset >= *size) {
+		*size = 0;
+		return;
+	}
+	*offset += x->offset;
+	*size -= x->offset;
+	*size = *size < x->length ? *size : x->length;
+}
+
+/* Bytes of the message straight to the client. The first piece is had before the size is promised;
+ * if a later one fails, only the end of the connection can say so. */
+static int write_range(struct fetch *f, struct imap_message *m, const struct imap_section *x,
+	uint64_t offset, uint64_t size, struct err *err)
+{
+	const struct imap_policy *policy = f->s->policy;
+	struct str piece = { "", 0 };
+
+	if (size > 0 && policy->body(policy->arg, m->e->uid, offset, size, &piece, &f->failed) < 0)
+		return 0;
+	section_name(f, x);
+	conn_writef(f->s->c, "{%" PRIu64 "}\r\n", size);
+	for (;;) {
+		conn_deadline(f->s->c, clock_after(f->s->config->idle));
+		conn_write(f->s->c, str_head(piece, (size_t)size));
+		offset += piece.n;
+		size -= piece.n < size ? piece.n : size;
+		if (size == 0)
+			return 0;
+		if (policy->body(policy->arg, m->e->uid, offset, size, &piece, err) < 0)
+			return -1;
+		if (piece.n == 0)
+			return err_set(err, ERR_CLOSED, "a message is shorter than its size");
+	}
+}
+
+static bool is_wanted(const struct imap_section *x, const struct header_field *h)
+{
+	bool named = false;
+
+	for (size_t i = 0; i < x->field_count; i++)
+		named = named || header_is(h, x->fields[i]);
+	return named == (x->kind == IMAP_SECTION_FIELDS);
+}
+
+/* RFC 3501 6.4.5: the fields as they are, and the empty line. */
+static int write_fields(struct fetch *f, struct imap_message *m, const struct imap_section *x,
+	uint64_t offset, uint64_t size)
+{
+	struct buf head = BUF(HEAD_MAX), out = BUF(HEAD_MAX + 2);
+	struct header_field h;
+	struct str text;
+
+	size = size < HEAD_MAX ? size : HEAD_MAX;
+	if (imap_message_read(m, offset, size, &head, &f->failed) < 0)
+		goto out;
+	for (struct header_iter it = HEADER_ITER(buf_str(&head)); header_next(&it, &h);)
+		if (h.name.n > 0 && is_wanted(x, &h))
+			buf_add(&out, h.raw);
+	buf_add(&out, STR("\r\n"));
+	offset = 0;
+	size = out.n;
+	clip(x, &offset, &size);
+	text = str_head(str_from(buf_str(&out), (size_t)offset), (size_t)size);
+	section_name(f, x);
+	conn_writef(f->s->c, "{%zu}\r\n", text.n);
+	conn_write(f->s->c, text);
+out:
+	buf_free(&head);
+	buf_free(&out);
+	return 0;
+}
+
+static int write_section(
+	struct fetch *f, struct imap_message *m, const struct imap_section *x, struct err *err)
+{
+	uint64_t offset = 0, size = 0;
+	bool found;
+
+	if (imap_message_find(m, x, &found, &offset, &size, &f->failed) < 0)
+		return 0;
+	if (!found) {
+		section_name(f, x);
+		conn_write(f->s->c, STR("NIL"));
+		return 0;
+	}
+	if (x->kind == IMAP_SECTION_FIELDS || x->kind == IMAP_SECTION_FIELDS_NOT)
+		return write_fields(f, m, x, offset, size);
+	clip(x, &offset, &size);
+	return write_range(f, m, x, offset, size, err);
+}
+
+/* Have at hand what is written in one go. */
+static int prepare(struct fetch *f, struct imap_message *m)
+{
+	unsigned items = f->want->items;
+
+	if ((items & IMAP_ITEM_ENVELOPE) && imap_message_envelope(m, &f->failed) < 0)
+		return -1;
+	if ((items & (IMAP_ITEM_BODY | IMAP_ITEM_BODYSTRUCTURE)) &&
+		imap_message_tree(m, &f->failed) < 0)
+		return -1;
+	return 0;
+}
+
+/* A message that cannot be read is left out; the end of the command says so. */
+static int fetch_one(struct fetch *f, const struct imap_entry *e, uint32_t seq, struct err *err)
+{
+	struct imap_message m;
+	int r = 0;
+
+	imap_message_init(&m, f->s, e);
+	if (prepare(f, &m) < 0)
+		goto out;
+	conn_writef(f->s->c, "* %" PRIu32 " FETCH (", seq);
+	f->space = "";
+	write_plain_items(f, e);
+	write_facts_items(f, &m);
+	for (const struct imap_section *x = f->want->sections; x && r == 0; x = x->next)
+		r = write_section(f, &m, x, err);
+	conn_write(f->s->c, STR(")\r\n"));
+	if (f->want->marks_seen && !(e->flags & IMAP_SEEN) && !f->s->read_only)
+		imap_ranges_add(&f->seen, e->uid, e->uid);
+out:
+	imap_message_free(&m);
+	return r;
+}
+
+static bool needs_facts(const struct imap_fetch *want)
+{
+	if (want->items & IMAP_ITEMS_OF_FACTS)
+		return true;
+	for (const struct imap_section *x = want->sections; x; x = x->next)
+		if (x->depth > 0 || x->kind != IMAP_SECTION_ALL)
+			return true;
+	return false;
+}
+
+static int fetch_all(struct fetch *f, const struct imap_ranges *uids, struct err *err)
+{
+	struct imap_session *s = f->s;
+	struct imap_query q = {
+		.ranges = uids->v, .n = uids->n, .ghosts = true, .facts = needs_facts(f->want)
+	};
+	struct imap_rows *rows = NULL;
+	struct imap_entry e;
+	size_t at = 0;
+	int r;
+
+	if (uids->n == 0)
+		return 0;
+	if (s->policy->rows(s->policy->arg, &q, &rows, &f->failed) < 0)
+		return 0;
+	while ((r = s->policy->next(rows, &e, &f->failed)) == 1) {
+		uint32_t seq = imap_view_seq_from(&s->view, e.uid, &at);
+
+		if (seq > 0 && fetch_one(f, &e, seq, err) < 0)
+			break;
+	}
+	s->policy->end(&rows);
+	return r == 1 ? -1 : 0;
+}
+
+/* RFC 3501 6.4.5: what was shown is seen; the client is told with a FETCH of its own. */
+static void mark_seen(struct fetch *f)
+{
+	static const struct imap_flags seen = { .system = IMAP_SEEN };
+	struct err ignored = ERR_INIT;
+
+	if (f->seen.n > 0)
+		imap_change_flags(f->s, &f->seen, IMAP_STORE_ADD, &seen, false, &ignored);
+	imap_ranges_free(&f->seen);
+}
+
+int imap_do_fetch(struct imap_session *s, struct imap_in *in, struct err *err)
+{
+	struct imap_ranges uids = { .v = NULL };
+	struct imap_fetch want;
+	struct fetch f = { .s = s, .want = &want };
+	struct imap_set set;
+	int r;
+
+	if (!imap_in_space(in) || !imap_in_set(in, &set) || !imap_in_fetch(in, &want) ||
+		!imap_in_end(in))
+		return imap_bad(s, in);
+	if (!imap_view_resolve(&s->view, &set, s->by_uid, &uids, &in->why))
+		return imap_bad(s, in);
+	if (s->by_uid)
+		want.items |= IMAP_ITEM_UID; /* RFC 3501 6.4.8 */
+	r = fetch_all(&f, &uids, err);
+	imap_ranges_free(&uids);
+	mark_seen(&f);
+	if (r < 0)
+		return -1;
+	return f.failed.kind != ERR_NONE ? imap_fault(s, &f.failed, err)
+					 : imap_ok(s, "", "that is all", err);
+}
