@@ -241,9 +241,13 @@ static void head_line(struct mime_parser *p, struct str line)
 		return;
 	}
 	if (!str_cut(line, ':', &name, &value))
-		return;
+		name = STR("");
 	while (name.n && is_wsp(name.p[name.n - 1]))
 		name.n--;
+	if (!header_name_valid(name)) { /* junk, with which other readers begin the body */
+		p->ambiguous |= p->line_start > 0 || !str_starts(line, STR("From "));
+		return;
+	}
 	p->field = find_field(p, name);
 	if (p->field == FIELD_OTHER)
 		return;

@@ -255,6 +255,33 @@ static void sections_are_numbered_as_imap_does(void **state)
 	mime_parser_free(&p);
 }
 
+/* T070 */
+static void messages_that_others_may_read_differently_are_marked(void **state)
+{
+	static const struct {
+		struct str message;
+		bool ambiguous;
+	} rows[] = {
+		{ STR_INIT(NESTED), false },
+		{ STR_INIT("From me Mon\r\nSubject: mbox\r\n\r\n"), false },
+		{ STR_INIT("Subject: s\r\nno field\r\n\r\n"), true },
+		{ STR_INIT("Subject: s\r\nNo name: x\r\n\r\n"), true },
+		{ STR_INIT("Content-Type: text/plain\r\nContent-Type: text/html\r\n\r\n"), true },
+		{ STR_INIT("Content-Type: multipart/x; boundary=a; boundary=b\r\n\r\n"), true },
+		{ STR_INIT("Content-Type: ;\r\n\r\n"), true },
+		{ STR_INIT("From: a@b\r\nFrom: c@d\r\n\r\n"), true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct mime_tree t;
+		struct mime_parser *p = parse(rows[i].message, &t);
+
+		assert_true(t.ambiguous == rows[i].ambiguous);
+		mime_parser_free(&p);
+	}
+}
+
 /* T085 */
 static void deep_and_wide_messages_are_cut(void **state)
 {
@@ -332,6 +359,7 @@ int main(void)
 		cmocka_unit_test(fields_say_what_they_say),
 		cmocka_unit_test(file_names_are_read_however_they_are_written),
 		cmocka_unit_test(sections_are_numbered_as_imap_does),
+		cmocka_unit_test(messages_that_others_may_read_differently_are_marked),
 		cmocka_unit_test(deep_and_wide_messages_are_cut),
 		cmocka_unit_test(field_floods_are_cut),
 	};
