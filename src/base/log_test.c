@@ -62,6 +62,8 @@ static void values_cannot_forge_fields_or_lines(void **state)
 	assert_line("info e user=\"ann\"");
 	log_event(LOG_INFO, "e", L_STR("v", STR("a b=c")));
 	assert_line("info e v=\"a b=c\"");
+	log_event(LOG_INFO, "e", L_STR("v", STR("b=c")));
+	assert_line("info e v=\"b=c\"");
 	log_event(LOG_INFO, "e", L_STR("v", STR("x\" y=\"z\\")));
 	assert_line("info e v=\"x\\\" y=\\\"z\\\\\"");
 	log_event(LOG_INFO, "e", L_STR("v", STR("a\r\ninfo forged\0\x1b[2J\x7f\xff")));
