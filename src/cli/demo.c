@@ -303,6 +303,6 @@ int cli_demo(struct cli *c)
 		}
 	}
 	if (make_dir(&d, dir, &err) < 0 || run_demo(&d, &from, &err) < 0)
-		return cli_fail(c, &err);
+		return cli_fail_start(c, &err);
 	return EX_OK;
 }

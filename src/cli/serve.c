@@ -12,6 +12,13 @@
 
 enum { SETS_MAX = 64 };
 
+int cli_fail_start(const struct cli *c, const struct err *err)
+{
+	int code = cli_fail(c, err);
+
+	return err->kind == ERR_PERM ? EX_CONFIG : code;
+}
+
 int cli_serve(struct cli *c)
 {
 	struct str sets[SETS_MAX];
@@ -33,7 +40,7 @@ int cli_serve(struct cli *c)
 	} else {
 		struct master_options o = { .conf = c->conf };
 
-		code = master_run(&o, &err) < 0 ? cli_fail(c, &err) : EX_OK;
+		code = master_run(&o, &err) < 0 ? cli_fail_start(c, &err) : EX_OK;
 	}
 	buf_free(&report);
 	return code;

@@ -265,7 +265,7 @@ static struct conf *test_conf(void)
 	char text[256];
 
 	snprintf(text, sizeof text,
-		"sandbox off; log.level error; listen { smtp unix:%s/smtp; submission off; "
+		"sandbox on; log.level error; listen { smtp unix:%s/smtp; submission off; "
 		"submissions off; imap off; imaps off; pop3 off; pop3s off; }",
 		folder);
 	from.text = str_c(text);
