@@ -227,11 +227,13 @@ static int refuse(struct err *err)
 
 int tls_handshake(struct tls *t, struct err *err)
 {
+	struct err old;
 	int r;
 
 	if (t->failed)
 		return refuse(err);
 	ERR_clear_error();
+	remote_key_failed(&old);
 	r = outcome(t, SSL_do_handshake(t->ssl), "TLS handshake", err);
 	if (r == TLS_END) {
 		t->failed = true;
@@ -343,7 +345,7 @@ static bool end_point(const struct tls *t, struct buf *out)
 int tls_channel_binding(
 	const struct tls *t, enum tls_binding kind, struct buf *out, struct err *err)
 {
-	static const char label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 4.2 */
+	static const char label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 2 */
 	unsigned char key[BINDING_SIZE];
 	bool ok = false;
 

@@ -117,8 +117,9 @@ int tls_client_start(struct tls_client *client, struct str name, struct tls **tl
 	if (tls_start(client->ctx, tls, err) < 0)
 		return -1;
 	if (!expect((*tls)->ssl, z)) {
+		openssl_failed(err, ERR_PERM, "TLS to this name");
 		tls_free(tls);
-		return openssl_failed(err, ERR_PERM, "TLS to this name");
+		return -1;
 	}
 	SSL_set_connect_state((*tls)->ssl);
 	return 0;

@@ -15,8 +15,6 @@ struct tls {
 	bool ended;  /* no more input will come */
 	bool cut;    /* and it ended without close_notify */
 	bool failed; /* OpenSSL must not be asked again, not even to say goodbye */
-	bool verify;
-	char cipher[48];
 };
 
 /* An engine around a fresh SSL of this context. */

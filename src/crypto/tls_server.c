@@ -124,7 +124,7 @@ static struct certificate *find(const struct tls_server *s, struct str name)
 	for (size_t i = 0; i < name.n; i++)
 		text[i] = to_lower(name.p[i]);
 	found = map_get(&s->names, lower);
-	/* RFC 6125 6.4.3: a star stands for exactly the leftmost label. */
+	/* RFC 9525 6.3: a star stands for exactly the leftmost label. */
 	if (!found && str_cut(lower, '.', &head, &tail) && head.n) {
 		text[head.n - 1] = '*';
 		found = map_get(&s->names, str_from(lower, head.n - 1));
