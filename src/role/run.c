@@ -6,11 +6,13 @@
 #include "role/link_private.h"
 #include "role/sandbox.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LINKS_MAX = 3, LISTENED_MAX = 4, EARLY_MAX = 256, SETTINGS_MAX = 1 << 20 };
@@ -23,6 +25,8 @@ struct peer {
 struct role_private {
 	const struct role_kind *kind;
 	struct task_group *outer; /* the control channel and what outlives the role's own tasks */
+	struct task_group *life;  /* the task that prepares and runs main */
+	bool served;              /* it has been ready */
 	struct channel *control;
 	struct signal going;
 	bool go;
@@ -105,6 +109,7 @@ void role_ready(struct role *r, const char *note)
 	struct control_ready m = { .isolation = sandbox_isolation(), .note = str_c(note) };
 	struct err err = ERR_INIT;
 
+	r->private->served = true;
 	if (control_ready_send(r->private->control, &m, &err) < 0)
 		log_event(LOG_ERROR, "role.ready", L_ERR(&err));
 }
@@ -134,7 +139,9 @@ static void begin_stop(struct role *r, int64_t seconds)
 	if (task_spawn(r->private->outer, "grace", watch_grace, r, &err) < 0)
 		_exit(EX_OSERR);
 	signal_raise(&r->stop);
-	signal_raise(&r->private->going);
+	/* Who does not serve yet may wait for a peer that does not come any more. */
+	if (!r->private->served)
+		task_group_cancel(r->private->life);
 }
 
 static void on_violation(uint32_t who, uint32_t number, const char *what)
@@ -303,23 +310,35 @@ static int close_sandbox(struct role *r, struct err *err)
 	return sandbox_close(&wish, err);
 }
 
-static int live(struct role *r, struct err *err)
+static int prepare(struct role *r, struct err *err)
 {
 	struct role_private *p = r->private;
+	int64_t until = clock_after(ROLE_START_SECONDS * CLOCK_SEC);
 
-	while (!p->go && !r->stopping)
-		if (task_wait(-1, 0, &p->going, clock_after(ROLE_START_SECONDS * CLOCK_SEC), err) <
-			0)
+	while (!p->go)
+		if (task_wait(-1, 0, &p->going, until, err) < 0)
 			return -1;
-	if (r->stopping)
-		return 0;
 	if (read_settings(r, err) < 0)
 		return -1;
+#ifdef M_ARENA_MAX
+	/* Else glibc reads the number of CPUs from /sys when a second thread begins. */
+	mallopt(M_ARENA_MAX, 4);
+#endif
+	tzset();
 	if (p->kind->prepare && p->kind->prepare(r, err) < 0)
 		return -1;
-	if (close_sandbox(r, err) < 0)
-		return -1;
-	return p->kind->main(r, err);
+	return close_sandbox(r, err);
+}
+
+static void live(void *arg)
+{
+	struct role *r = arg;
+	struct err err = ERR_INIT;
+
+	if (prepare(r, &err) == 0 && r->private->kind->main(r, &err) == 0)
+		return;
+	if (!r->stopping || err.kind != ERR_CANCELED)
+		say_failed(r->private, &err);
 }
 
 static void end_links(struct role_private *p)
@@ -334,8 +353,9 @@ static int begin(struct role *r, struct err *err)
 	struct role_private *p = r->private;
 
 	p->outer = task_group_new("role");
+	p->life = task_group_new("life");
 	r->group = task_group_new(r->name);
-	if (!p->outer || !r->group)
+	if (!p->outer || !p->life || !r->group)
 		return err_set(err, ERR_TEMP, "out of memory");
 	for (uint32_t who = 1; who; who <<= 1)
 		if (p->kind->links & who)
@@ -348,7 +368,9 @@ static int begin(struct role *r, struct err *err)
 	/* ^C in a terminal and service managers reach every process: only the master decides. */
 	if (rt_signal(SIGINT, &unheard, err) < 0)
 		return -1;
-	return rt_signal(SIGTERM, &unheard, err);
+	if (rt_signal(SIGTERM, &unheard, err) < 0)
+		return -1;
+	return task_spawn(p->life, r->name, live, r, err);
 }
 
 static void run(void *arg)
@@ -357,8 +379,11 @@ static void run(void *arg)
 	struct role_private *p = r->private;
 	struct err err = ERR_INIT;
 
-	if (begin(r, &err) < 0 || live(r, &err) < 0)
+	if (begin(r, &err) < 0)
 		say_failed(p, &err);
+	else
+		task_group_join(p->life);
+	task_group_end(&p->life);
 	if (r->group)
 		task_group_end(&r->group);
 	end_links(p);

@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "crypto/crypto.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 enum { SESSION_SECONDS = 7 * 24 * 3600, HASHES_MAX = 4, PASSWORD_MAX = 1024 };
@@ -41,11 +42,19 @@ static int make_decoy(void *arg, struct err *err)
 	return verifier_make(str_make(nobody, sizeof nobody), 0, arg, err);
 }
 
+/* As many at once as we may use processors. (sysconf() would read /sys, which we cannot.) */
+static unsigned how_many_hashes(void)
+{
+	cpu_set_t set;
+	int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+
+	return cores < 1 ? 1 : cores > HASHES_MAX ? HASHES_MAX : (unsigned)cores;
+}
+
 int vault_login_begin(struct vault *v, struct err *err)
 {
 	struct limits_rules rules = rules_from(v->r->conf);
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned hashes = cores < 1 ? 1 : cores > HASHES_MAX ? HASHES_MAX : (unsigned)cores;
+	unsigned hashes = how_many_hashes();
 
 	(void)rt_workers(hashes);
 	hash_gate_begin(&v->gate, hashes);
