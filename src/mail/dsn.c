@@ -9,6 +9,7 @@
 enum {
 	LINE_BYTES_MAX = 998, /* RFC 5322 2.1.1 */
 	FOLD_AT = 76,
+	ORIGINAL_MAX = 900,
 };
 
 static const struct {
@@ -146,24 +147,24 @@ static void add_address_field(struct buf *b, const char *name, const struct addr
 /* RFC 3461 4.2: "type;address". The type is a word; what is not ASCII is written as above. */
 static void add_original(struct buf *b, struct str original)
 {
+	struct buf v = BUF(ORIGINAL_MAX);
 	struct str type, address;
 
-	original = str_head(original, DSN_WORDS_MAX);
-	if (!str_cut(original, ';', &type, &address) || !address.n || !header_name_valid(type))
+	if (original.n > DSN_WORDS_MAX || !str_cut(original, ';', &type, &address) || !address.n ||
+		!header_name_valid(type))
 		return;
 	if (utf8_is_ascii(address)) {
-		struct buf v = BUF(DSN_WORDS_MAX + 2);
-
 		buf_add(&v, type);
 		buf_addc(&v, ';');
 		add_words(&v, address);
-		add_field(b, "Original-Recipient", buf_str(&v));
-		buf_free(&v);
 	} else {
-		buf_addz(b, "Original-Recipient: ");
-		add_utf8_address(b, address);
-		buf_addz(b, "\r\n");
+		add_utf8_address(&v, address);
 	}
+	/* One too long for a line cannot be folded and must not be cut: it would be another
+	 * address. */
+	if (buf_ok(&v))
+		add_field(b, "Original-Recipient", buf_str(&v));
+	buf_free(&v);
 }
 
 /* ---- the parts --------------------------------------------------------------------------------

@@ -93,8 +93,7 @@ static void assert_has(const struct buf *b, const char *text, bool has)
 
 static void addresses_in_other_alphabets_stay_readable_for_old_programs(void **state)
 {
-	const struct dsn_recipient rcpt = { .address = { STR_INIT("j\xc3\xbcrgen+a"),
-						    STR_INIT("x.y") },
+	struct dsn_recipient rcpt = { .address = { STR_INIT("j\xc3\xbcrgen+a"), STR_INIT("x.y") },
 		.original = STR_INIT("utf-8;j\xc3\xbc@x.y"),
 		.action = DSN_FAILED };
 	const struct dsn d = { .host = STR_INIT("h.x"),
@@ -104,7 +103,7 @@ static void addresses_in_other_alphabets_stay_readable_for_old_programs(void **s
 		.n = 1,
 		.original = STR_INIT("Subject: =?utf-8?q?gr=C3=BCn?=\r\nX: \xc3\xbc\r\n\r\n") };
 	struct err err = ERR_INIT;
-	struct buf b = BUF(10000);
+	struct buf b = BUF(10000), longer = BUF(500);
 
 	(void)state;
 	assert_int_equal(dsn_compose(&d, &b, &err), 0);
@@ -116,7 +115,16 @@ static void addresses_in_other_alphabets_stay_readable_for_old_programs(void **s
 	assert_has(&b, "X: =C3=BC\r\n", true);
 	for (size_t i = 0; i < b.n; i++)
 		assert_true((unsigned char)b.p[i] < 0x80);
+	/* one that would not fit in a line is left out */
+	buf_addz(&longer, "utf-8;");
+	while (longer.n < 480)
+		buf_addz(&longer, "\xc3\xbc");
+	rcpt.original = buf_str(&longer);
+	buf_clear(&b);
+	assert_int_equal(dsn_compose(&d, &b, &err), 0);
+	assert_has(&b, "Original-Recipient", false);
 	buf_free(&b);
+	buf_free(&longer);
 }
 
 static void remote_words_are_tamed(void **state)
