@@ -64,7 +64,7 @@ struct imap_entry {
 	struct str facts; /* mail/facts.h; empty when not asked for */
 };
 
-/* Which entries to give. */
+/* Which entries to give. The ranges stay where they are until the walk ends. */
 struct imap_query {
 	const struct imap_range *ranges; /* uids, ascending */
 	size_t n;
@@ -101,11 +101,11 @@ enum { IMAP_NEWS_CHANGES = 1, IMAP_NEWS_GONE = 2 };
 struct imap_policy {
 	void *arg; /* given to every function */
 
-	/* Raised when `news` may have something to say; NULL: never. `news` says it once:
-	 * IMAP_NEWS_CHANGES, the selected mailbox has changed; IMAP_NEWS_GONE, the login has been
-	 * taken back. */
+	/* Raised when `news` may have something to say; NULL: never. IMAP_NEWS_CHANGES: the
+	 * selected mailbox has changed after modseq `seen`, or may have; IMAP_NEWS_GONE: the login
+	 * has been taken back. */
 	struct signal *wake;
-	unsigned (*news)(void *arg);
+	unsigned (*news)(void *arg, uint64_t seen);
 
 	/* The TLS handshake, for STARTTLS; -1 ends the session. */
 	int (*start_tls)(void *arg, struct conn *c, struct err *err);
@@ -133,8 +133,8 @@ struct imap_policy {
 		struct err *err);
 	int (*rows)(
 		void *arg, const struct imap_query *q, struct imap_rows **rows, struct err *err);
-	/* Change flags; the rows are what the entries have now (uid, flags, keywords and modseq
-	 * only). */
+	/* Change flags, as the walk goes on; the rows are what the entries have now (uid, flags,
+	 * keywords and modseq only). */
 	int (*store)(void *arg, const struct imap_ranges *uids, enum imap_store_op op,
 		const struct imap_flags *flags, struct imap_rows **rows, struct err *err);
 	int (*next)(struct imap_rows *rows, struct imap_entry *e,

@@ -115,7 +115,6 @@ void imap_mem_init(struct imap_mem *m)
 	m->incoming = BUF(1 << 20);
 	imap_mem_create(m, STR("INBOX"), 0, &err);
 	imap_mem_create(m, STR("Sent"), IMAP_USE_SENT, &err);
-	m->told = m->modseq;
 }
 
 void imap_mem_free(struct imap_mem *m)
@@ -161,14 +160,13 @@ void imap_mem_other(struct imap_mem *m, struct str action)
 	signal_raise(&m->wake);
 }
 
-static unsigned mem_news(void *arg)
+static unsigned mem_news(void *arg, uint64_t seen)
 {
-	struct imap_mem *m = arg;
+	const struct imap_mem *m = arg;
 	unsigned news = m->gone ? IMAP_NEWS_GONE : 0;
 
-	if (m->modseq != m->told)
+	if (m->modseq > seen)
 		news |= IMAP_NEWS_CHANGES;
-	m->told = m->modseq;
 	return news;
 }
 

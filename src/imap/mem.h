@@ -46,7 +46,7 @@ struct imap_mem {
 	uint64_t space;            /* bytes that APPEND may take; 0: no limit */
 
 	struct imap_mem_box boxes[IMAP_MEM_BOXES];
-	uint64_t modseq, told;
+	uint64_t modseq;
 	uint32_t uidvalidity;
 	struct imap_mem_box *selected;
 	bool gone, broken;

@@ -5,7 +5,8 @@
 
 bool imap_take_news(struct imap_session *s)
 {
-	unsigned news = s->policy->news ? s->policy->news(s->policy->arg) : 0;
+	uint64_t seen = s->seen_flags < s->seen_expunges ? s->seen_flags : s->seen_expunges;
+	unsigned news = s->policy->news ? s->policy->news(s->policy->arg, seen) : 0;
 
 	if (news & IMAP_NEWS_CHANGES)
 		s->changed = true;
@@ -106,6 +107,8 @@ static int tell_all(struct imap_session *s, bool expunge, bool *held, struct err
 	int r;
 
 	r = s->policy->vanished(s->policy->arg, s->seen_expunges, &gone, &modseq, err);
+	if (r == 0 && modseq == s->seen_flags && modseq == s->seen_expunges)
+		goto out; /* nothing has happened */
 	if (r == 0 && expunge) {
 		if (imap_view_remove(&s->view, &gone, tell_expunge, s))
 			s->seen_expunges = modseq;
@@ -117,13 +120,14 @@ static int tell_all(struct imap_session *s, bool expunge, bool *held, struct err
 		if (!*held)
 			s->seen_expunges = modseq;
 	}
-	imap_ranges_free(&gone);
 	if (r == 0 && modseq > s->seen_flags)
 		r = tell_flags(s, err);
 	if (r == 0)
 		r = tell_new(s, err);
 	if (r == 0)
 		s->seen_flags = modseq;
+out:
+	imap_ranges_free(&gone);
 	return r;
 }
 

@@ -85,7 +85,6 @@ static void fill(struct imap_mem *m, const struct script *s)
 	imap_mem_add(m, STR("INBOX"), str_c(plain), IMAP_SEEN, STR(""), 1793869200);
 	imap_mem_add(m, STR("INBOX"), str_c(mixed), IMAP_FLAGGED, STR("$Junk"), 1793966400);
 	imap_mem_add(m, STR("INBOX"), str_c(odd), 0, STR(""), 1794052800);
-	m->told = m->modseq;
 }
 
 static void note_appended(
