@@ -84,7 +84,7 @@ static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 	struct front_smtp *s = arg;
 	struct buf address = BUF(320);
 	struct reply hold = { 0 };
-	struct store_rcpt_rep a;
+	struct store_rcpt_rep a = { 0 };
 	struct err err = ERR_INIT;
 	int r = -1;
 
