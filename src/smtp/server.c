@@ -219,13 +219,14 @@ static int next_command(struct smtp_session *s, struct err *err)
 
 /* What the client sent after the last word must not make the kernel reset the connection before the
  * client has read that word. */
-static void linger(struct conn *c)
+static void linger(struct conn *c, int64_t wait)
 {
 	struct err err;
 	size_t dropped = 0;
 
 	conn_deadline(c, clock_after(LINGER));
 	conn_shutdown(c);
+	conn_deadline(c, clock_after(wait));
 	while (dropped < 65536 && conn_fill(c, &err) == 0) {
 		dropped += conn_buffered(c);
 		conn_take(c, conn_buffered(c));
@@ -271,8 +272,8 @@ int smtp_serve(struct conn *c, const struct smtp_server *server, const struct sm
 	task_shield(true);
 	if (r < 0)
 		farewell(&s, err);
-	if (s.thrown_out)
-		linger(c);
+	if (s.thrown_out) /* the slow, and we ourselves when going down, have no time to wait */
+		linger(c, r < 0 && err->kind != ERR_PROTO ? 0 : LINGER);
 	else
 		last_flush(c);
 	task_shield(false);
