@@ -1,0 +1,170 @@
+/* store_private.h - the store role from the inside: peers, handles, works in hand.
+ *
+ * The loop's thread moves messages and keeps what dies with a channel: handles, grants, locks,
+ * watches, transactions, leases. Every other request becomes a work: a job of src/store, run on
+ * the writer's thread or on one for reading, whose answer is encoded there and sent from here.
+ */
+#ifndef ROLE_STORE_PRIVATE_H
+#define ROLE_STORE_PRIVATE_H
+
+#include "base/map.h"
+#include "ipc/channel.h"
+#include "role/role.h"
+#include "store/blob.h"
+#include "store/store.h"
+
+enum {
+	STORE_HANDLES_MAX = 200000, /* of one peer */
+	STORE_WORKS_MAX = 100000,   /* of one peer */
+	STORE_INTAKES_MAX = 40000,  /* of one peer */
+	STORE_GRANT_SECONDS = 10,
+	STORE_GRANTS_MAX = 100000,
+	STORE_BUFFERED = 64 << 20, /* bytes of bodies in memory, all together */
+	STORE_AHEAD = 256 << 10,   /* of one body, before credit */
+	STORE_ITEMS = 60000        /* bytes of a sequence in an answer */
+};
+
+struct store_role;
+
+struct handle {
+	struct handle *next, **at; /* others of the account */
+	struct peer *peer;
+	uint32_t number, scopes;
+	uint64_t account;
+	uint64_t watched, locked; /* mailboxes; 0: none */
+};
+
+struct grant {
+	struct grant *next; /* in order of time */
+	char token[16];
+	uint32_t front, scopes;
+	uint64_t account;
+	int64_t until;
+	bool used;
+};
+
+struct peer {
+	struct store_role *s;
+	struct peer *next, **at;
+	struct channel *ch; /* NULL: gone */
+	uint32_t who;
+	uint64_t id; /* never used again: the holder of its leases */
+	uint32_t last_handle;
+	struct map handles, intakes, leases; /* by number */
+	size_t works;
+};
+
+struct lease_of_peer {
+	uint64_t lease, message;
+};
+
+/* A body and recipients on their way in. */
+struct intake {
+	struct peer *peer;
+	uint32_t txn;
+	struct buf data;  /* not yet written anywhere */
+	struct buf rcpts; /* encoded store_rcpt_item */
+	uint64_t received;
+	bool credit_given; /* the part of the credit that comes before there is a blob */
+	bool is_blob, aborted;
+	bool busy; /* its task runs */
+	struct signal wake;
+	struct blob_writer blob;
+	struct err failed;
+	struct work *commit; /* waits for the blob */
+};
+
+struct work {
+	struct store_job job; /* first */
+	struct store_role *s;
+	struct peer *peer;
+	struct request *req;
+	uint32_t handle;
+	uint64_t account; /* of the handle */
+	uint64_t touched; /* an account whose handles may have to end */
+	uint64_t mailbox; /* locked for this select */
+	struct intake *intake;
+	void (*after)(struct work *w); /* on the loop's thread, before the answer goes out */
+};
+
+struct store_role {
+	struct role *role;
+	struct store *store;
+	struct view view; /* the loop's own, for point reads */
+	int dir;
+	struct remote *remote;
+	struct signal finished;
+	struct peer *peers;
+	struct map accounts; /* first handle of each account */
+	struct map grants;   /* by token */
+	struct grant *oldest, **youngest;
+	uint64_t last_peer;
+	size_t buffered, works;
+	int64_t next_due; /* seconds since 1970; when to wake the courier */
+	struct signal due, idle;
+	bool closing;
+};
+
+static inline struct work *work_of(struct store_job *job)
+{
+	return (struct work *)job;
+}
+
+/* In a job: decode the request, encode the answer. */
+#define ASKED(name, q)                                                                             \
+	struct name##_req q;                                                                       \
+	if (name##_req_get(work_of(job)->req->body, &q, err) < 0)                                  \
+	return -1
+#define ANSWER(name, ...)                                                                          \
+	(name##_rep_put(&job->answer, &(struct name##_rep){ __VA_ARGS__ }),                        \
+		store_role_fits(job, err))
+int store_role_fits(struct store_job *job, struct err *err);
+
+/* store.c */
+void store_work_submit(struct work *w);
+struct work *store_work_new(struct peer *p, struct request *req, struct err *err);
+void store_work_fail(struct work *w, const struct err *why);
+void store_say_due(struct store_role *s);
+void store_peer_release(struct peer *p); /* one that needed it does not any more */
+
+/* store_handles.c */
+struct handle *store_handle(struct peer *p, uint32_t number);
+void store_handles_of_peer_end(struct peer *p);
+uint32_t store_handles_of_account_end(struct store_role *s, uint64_t account, struct str why);
+void store_publish(struct store_role *s, const struct changes *c);
+void store_grants_expire(struct store_role *s);
+void store_on_attach(struct peer *p, struct request *req);
+void store_on_detach(struct peer *p, struct request *req);
+void store_on_grant(struct peer *p, struct request *req);
+void store_on_revoke(struct peer *p, struct request *req);
+void store_on_watch(struct peer *p, struct request *req);
+void store_on_unlock(struct peer *p, struct request *req);
+void store_on_select(struct peer *p, struct request *req);
+
+/* store_intake.c */
+void store_on_body(struct peer *p, struct request *req);
+void store_on_rcpts(struct peer *p, struct request *req);
+void store_on_abort(struct peer *p, struct request *req);
+void store_on_deliver(struct peer *p, struct request *req);
+void store_on_append(struct peer *p, struct request *req);
+void store_on_result(struct peer *p, struct request *req);
+void store_intakes_of_peer_end(struct peer *p);
+void store_intake_free(struct intake *in);
+
+/* store_directory.c: point reads, answered at once */
+void store_on_rcpt(struct peer *p, struct request *req);
+void store_on_sender(struct peer *p, struct request *req);
+void store_on_login(struct peer *p, struct request *req);
+void store_on_secret_get(struct peer *p, struct request *req);
+
+/* store_queue.c */
+void store_on_lease_body(struct peer *p, struct request *req);
+
+/* Jobs, by the name of their request. */
+#define JOB_WRITE(name) int store_do_##name(struct txn *t, struct store_job *job, struct err *err);
+#define JOB_READ(name) int store_do_##name(struct view *v, struct store_job *job, struct err *err);
+#include "role/store_jobs.def"
+#undef JOB_WRITE
+#undef JOB_READ
+
+#endif

@@ -1,0 +1,61 @@
+#include "store/apply_private.h"
+
+int apply_queue_put(struct apply *a, const struct effect_queue_put *e, struct err *err)
+{
+	return db_exec(a->db,
+		"INSERT INTO queue_message (id, account, sender, arrived, size, flags, envid, ret,"
+		" body, waiting, prefix) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+		DB_ARGS(ID(e->id), ID(e->account), DB_T(e->sender), DB_I(e->arrived), ID(e->size),
+			DB_I(e->flags), DB_T(e->envid), DB_I(e->ret), ID(e->body), DB_I(e->rcpts),
+			DB_B(e->prefix)),
+		err);
+}
+
+static void queue_changed(struct apply *a)
+{
+	if (a->changes)
+		a->changes->queue = true;
+}
+
+int apply_queue_rcpt(struct apply *a, const struct effect_queue_rcpt *e, struct err *err)
+{
+	apply_at_least(&a->next->rcpt, e->id);
+	queue_changed(a);
+	return db_exec(a->db,
+		"INSERT INTO queue_rcpt (id, message, domain, address, orcpt, notify, state,"
+		" attempts, next, code, status, reply, remote, delay_told)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, '', '', '', 0)",
+		DB_ARGS(ID(e->id), ID(e->message), DB_T(e->domain), DB_T(e->address),
+			DB_T(e->orcpt), DB_I(e->notify), DB_I(e->state), DB_I(e->next)),
+		err);
+}
+
+int apply_queue_state(struct apply *a, const struct effect_queue_state *e, struct err *err)
+{
+	queue_changed(a);
+	return db_exec(a->db,
+		"UPDATE queue_rcpt SET state = $2, attempts = $3, next = $4, code = $5, status = "
+		"$6,"
+		" reply = $7, remote = $8, delay_told = $9 WHERE id = $1",
+		DB_ARGS(ID(e->id), DB_I(e->state), DB_I(e->attempts), DB_I(e->next), DB_I(e->code),
+			DB_T(e->status), DB_T(e->reply), DB_T(e->remote), DB_I(e->delay_told)),
+		err);
+}
+
+int apply_queue_done(struct apply *a, const struct effect_queue_done *e, struct err *err)
+{
+	int64_t waiting = 1, body = 0;
+
+	if (db_exec(a->db, "DELETE FROM queue_rcpt WHERE id = $1", DB_ARGS(ID(e->id)), err) < 0 ||
+		db_int(a->db, &waiting,
+			"UPDATE queue_message SET waiting = waiting - 1 WHERE id = $1"
+			" RETURNING waiting",
+			DB_ARGS(ID(e->message)), err) < 0)
+		return -1;
+	if (waiting > 0)
+		return 0;
+	if (db_int(a->db, &body, "DELETE FROM queue_message WHERE id = $1 RETURNING body",
+		    DB_ARGS(ID(e->message)), err) < 0)
+		return -1;
+	return apply_body_unlink(a, (uint64_t)body, err);
+}

@@ -1,0 +1,165 @@
+#include "store/blob.h"
+#include "base/codec.h"
+#include "base/crc32c.h"
+#include "store/io.h"
+#include "store/store_private.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PATH = 64, SWEEP_AGE = 3600 };
+
+int blob_prepare(int dir, struct err *err)
+{
+	char path[PATH];
+
+	if (faccessat(dir, "blob/tmp", F_OK, 0) == 0 && faccessat(dir, "blob/ff", F_OK, 0) == 0)
+		return 0;
+	if (io_mkdir(dir, "blob", err) < 0 || io_mkdir(dir, "blob/tmp", err) < 0)
+		return -1;
+	for (unsigned i = 0; i < 256; i++) {
+		snprintf(path, sizeof path, "blob/%02x", i);
+		if (io_mkdir(dir, path, err) < 0)
+			return -1;
+	}
+	return io_flush_dir(dir, "blob", err) < 0 || io_flush_dir(dir, ".", err) < 0 ? -1 : 0;
+}
+
+static void tmp_path(const struct blob_writer *w, char path[PATH])
+{
+	snprintf(path, PATH, "blob/tmp/%s", w->name);
+}
+
+static void final_path(const char *name, char path[PATH])
+{
+	snprintf(path, PATH, "blob/%.2s/%s", name, name + 2);
+}
+
+int blob_begin(int dir, struct blob_writer *w, struct err *err)
+{
+	struct buf name = BUF(BLOB_NAME);
+	char random[16], path[PATH];
+
+	*w = (struct blob_writer){ .dir = dir, .fd = -1 };
+	if (getrandom(random, sizeof random, 0) != sizeof random)
+		return err_sys(err, "draw random bytes for", "a blob");
+	hex_encode(&name, str_make(random, sizeof random));
+	if (!buf_ok(&name))
+		return err_set(err, ERR_TEMP, "out of memory for a blob");
+	memcpy(w->name, name.p, name.n);
+	buf_free(&name);
+	tmp_path(w, path);
+	w->fd = io_open(dir, path, O_WRONLY | O_CREAT | O_EXCL, err);
+	return w->fd < 0 ? -1 : 0;
+}
+
+int blob_add(struct blob_writer *w, struct str data, struct err *err)
+{
+	char path[PATH];
+
+	tmp_path(w, path);
+	if (io_write(w->fd, path, w->size, data, err) < 0)
+		return -1;
+	w->size += data.n;
+	w->checksum = crc32c(w->checksum, data.p, data.n);
+	return 0;
+}
+
+int blob_commit(struct blob_writer *w, struct err *err)
+{
+	char from[PATH], to[PATH], folder[PATH];
+
+	tmp_path(w, from);
+	final_path(w->name, to);
+	snprintf(folder, sizeof folder, "blob/%.2s", w->name);
+	if (io_flush(w->fd, from, err) < 0 || io_rename(w->dir, from, to, err) < 0)
+		return -1;
+	w->committed = true;
+	return io_flush_dir(w->dir, folder, err);
+}
+
+void blob_end(struct blob_writer *w)
+{
+	struct err ignored = ERR_INIT;
+	char path[PATH];
+
+	if (w->fd < 0)
+		return;
+	close(w->fd);
+	w->fd = -1;
+	tmp_path(w, path);
+	if (!w->committed)
+		io_remove(w->dir, path, &ignored);
+}
+
+int blob_read(int dir, struct str name, uint64_t offset, char *p, size_t n, struct err *err)
+{
+	char z[BLOB_NAME], path[PATH];
+	int fd, r;
+
+	if (!str_z(name, z, sizeof z) || name.n < 3)
+		return err_set(err, ERR_NOTFOUND, "no such blob");
+	final_path(z, path);
+	fd = io_open(dir, path, O_RDONLY, err);
+	if (fd < 0)
+		return -1;
+	r = io_read(fd, path, offset, p, n, err);
+	close(fd);
+	return r;
+}
+
+static bool is_named(struct view *v, const char *folder, const char *file, struct err *err)
+{
+	char name[BLOB_NAME];
+	int64_t id;
+
+	snprintf(name, sizeof name, "%.2s%.30s", folder, file);
+	/* When in doubt it stays. */
+	return db_int(v->db, &id, "SELECT id FROM body WHERE blob = $1", DB_ARGS(DB_T(str_c(name))),
+		       err) != 0;
+}
+
+static int sweep_folder(struct view *v, const char *folder, bool all, struct err *err)
+{
+	char path[PATH], file[PATH + 300];
+	int fd, removed = 0;
+	struct dirent *e;
+	struct stat st;
+	DIR *d;
+
+	snprintf(path, sizeof path, "blob/%s", folder);
+	fd = openat(v->store->dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!d)
+		return err_sys(err, "list", path);
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.' ||
+			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			st.st_mtime > time(NULL) - SWEEP_AGE)
+			continue;
+		if (!all && is_named(v, folder, e->d_name, err))
+			continue;
+		snprintf(file, sizeof file, "%s/%s", path, e->d_name);
+		removed += io_remove(v->store->dir, file, err) == 0;
+	}
+	closedir(d);
+	return removed;
+}
+
+int blob_sweep(struct view *v, struct err *err)
+{
+	int removed = sweep_folder(v, "tmp", true, err);
+	char folder[3];
+
+	for (unsigned i = 0; i < 256; i++) {
+		snprintf(folder, sizeof folder, "%02x", i);
+		removed += sweep_folder(v, folder, false, err);
+	}
+	return removed;
+}

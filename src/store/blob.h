@@ -1,0 +1,36 @@
+/* blob.h - bodies that are too large for the log: one immutable file each.
+ *
+ * A writer fills blob/tmp/NAME piece by piece while the checksum is taken. blob_commit() flushes
+ * the file, moves it to blob/xx/NAME and flushes that folder; only then may a record name it. A
+ * blob that no record came to name is swept away later. Nothing here touches the index except the
+ * sweep, which reads it. One thread at a time per writer; calls block.
+ */
+#ifndef STORE_BLOB_H
+#define STORE_BLOB_H
+
+#include "store/store.h"
+
+enum { BLOB_NAME = 40, BLOB_PIECE = 1 << 20 };
+
+struct blob_writer {
+	int dir, fd;
+	char name[BLOB_NAME]; /* 32 hex digits, random */
+	uint64_t size;
+	uint32_t checksum; /* CRC-32C of all bytes */
+	bool committed;
+};
+
+int blob_prepare(int dir, struct err *err); /* make the folders */
+
+int blob_begin(int dir, struct blob_writer *w, struct err *err);
+int blob_add(struct blob_writer *w, struct str data, struct err *err);
+int blob_commit(struct blob_writer *w, struct err *err);
+void blob_end(struct blob_writer *w); /* removes what was not committed; safe to call twice */
+
+/* ERR_NOTFOUND: the file is gone or too short. */
+int blob_read(int dir, struct str name, uint64_t offset, char *p, size_t n, struct err *err);
+
+/* Remove files that no body names and that are older than an hour. Gives how many. */
+int blob_sweep(struct view *v, struct err *err);
+
+#endif

@@ -1,0 +1,366 @@
+#include "store/delivery.h"
+#include "base/crc32c.h"
+#include "base/map.h"
+#include "mail/address.h"
+#include "store/directory.h"
+#include "store/entry.h"
+#include "store/mailbox.h"
+#include "store/names.h"
+#include "store/queue.h"
+
+#include <endian.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum { DESTINATIONS_MAX = 70000, PREFIX_MAX = 8192, TRACE_TEXT = 600 };
+
+/* A message while it is being handed out. */
+struct handout {
+	struct txn *t;
+	const struct delivery *d;
+	struct arena arena;
+	struct map met; /* destinations, by address or account */
+	struct destination *local, *elsewhere, *gone;
+	const struct delivery_rcpt *rcpt; /* whose destinations are being added */
+	uint32_t locals, queued;
+	uint64_t body;
+};
+
+/* What the queue has to know of a destination besides its address. */
+struct queued {
+	struct destination d; /* first */
+	struct str orcpt;
+	uint8_t notify;
+};
+
+static bool first_time(struct handout *h, const struct destination *d)
+{
+	struct str key = d->address;
+
+	if (d->account)
+		return !map_get_u64(&h->met, d->account) && map_put_u64(&h->met, d->account, h);
+	return !map_get(&h->met, key) && map_put(&h->met, key, h);
+}
+
+static int add_queued(struct handout *h, struct destination **list, struct str address,
+	struct str domain, struct err *err)
+{
+	struct queued *q = arena_alloc(&h->arena, sizeof *q);
+
+	if (!q)
+		return err_set(err, ERR_LIMIT, "too many recipients");
+	*q = (struct queued){ .d = { *list, 0, address, domain },
+		.orcpt = h->rcpt->orcpt,
+		.notify = h->rcpt->notify };
+	*list = &q->d;
+	h->queued++;
+	return 0;
+}
+
+static int add_destinations(struct handout *h, struct destination *d, struct err *err)
+{
+	while (d) {
+		struct destination *next = d->next;
+
+		if (h->locals + h->queued >= DESTINATIONS_MAX)
+			return err_set(err, ERR_LIMIT, "too many recipients");
+		if (first_time(h, d) && d->account) {
+			d->next = h->local;
+			h->local = d;
+			h->locals++;
+		} else if (!d->account &&
+			add_queued(h, &h->elsewhere, d->address, d->domain, err) < 0) {
+			return -1;
+		}
+		d = next;
+	}
+	return 0;
+}
+
+/* Somebody else's domain. */
+static int add_foreign(struct handout *h, struct err *err)
+{
+	struct destination d = { 0 };
+	struct buf text = BUF(ADDRESS_PATH_MAX + 64);
+	struct address_store store;
+	struct address a;
+	int r = -1;
+
+	if (address_mailbox(h->rcpt->address, ADDRESS_UTF8, &store, &a, err) < 0)
+		return -1;
+	address_print(&text, &a);
+	if (!buf_ok(&text) || !arena_str(&h->arena, buf_str(&text), &d.address) ||
+		!arena_str(&h->arena, a.domain, &d.domain))
+		err_set(err, ERR_LIMIT, "too many recipients");
+	else
+		r = first_time(h, &d) ? add_queued(h, &h->elsewhere, d.address, d.domain, err) : 0;
+	buf_free(&text);
+	return r;
+}
+
+/* It was there at RCPT and is not any more: accepted, so it is owed a report. */
+static int add_gone(struct handout *h, struct err *err)
+{
+	struct str local, domain = STR("");
+
+	str_rcut(h->rcpt->address, '@', &local, &domain);
+	return add_queued(h, &h->gone, h->rcpt->address, domain, err);
+}
+
+static int add_rcpt(struct handout *h, struct err *err)
+{
+	struct directory_rcpt found = { .target = h->rcpt->target, .local = true };
+	struct destination *where;
+	struct err why = ERR_INIT;
+
+	if (!found.target &&
+		directory_rcpt(&h->t->view, h->rcpt->address, h->d->anywhere, &found, err) < 0)
+		return -1;
+	if (!found.local)
+		return add_foreign(h, err);
+	if (directory_expand(&h->t->view, found.target, &h->arena, &where, &why) == 0)
+		return add_destinations(h, where, err);
+	if (why.kind == ERR_NOTFOUND)
+		return add_gone(h, err);
+	*err = why;
+	return -1;
+}
+
+static int check_sender(struct handout *h, struct err *err)
+{
+	struct address_store store;
+	struct address a;
+
+	if (h->d->sender.n == 0)
+		return 0;
+	if (address_mailbox(h->d->sender, ADDRESS_UTF8, &store, &a, err) < 0)
+		return err_wrap(err, "sender");
+	if (h->d->any_sender)
+		return 0;
+	return directory_sender(&h->t->view, h->d->account, h->d->sender, err);
+}
+
+static int put_body(
+	struct txn *t, const struct delivery_body *b, uint32_t links, uint64_t *id, struct err *err)
+{
+	uint32_t sum = b->checksum;
+
+	*id = t->apply.next->body;
+	if (b->blob.n == 0) {
+		sum = crc32c(0, t->body.p, t->body.n);
+		txn_use_body(t);
+	}
+	return emit_body(
+		t, &(struct effect_body){ *id, b->size, sum, links, b->blob, b->facts }, err);
+}
+
+int thread_find(struct txn *t, uint64_t account, struct str refs, uint64_t email, uint64_t *thread,
+	struct err *err)
+{
+	int64_t found = 0;
+	uint64_t key;
+	int got = 0;
+
+	for (struct str k = refs; k.n >= 8 && got == 0; k = str_from(k, 8)) {
+		memcpy(&key, k.p, 8);
+		if (key == 0)
+			continue;
+		got = db_int(t->view.db, &found,
+			"SELECT thread FROM thread_key WHERE account = $1 AND key = $2",
+			DB_ARGS(DB_I((int64_t)account), DB_I((int64_t)le64toh(key))), err);
+	}
+	*thread = got == 1 ? (uint64_t)found : email;
+	if (got < 0 || refs.n < 8)
+		return got < 0 ? -1 : 0;
+	return emit_thread_keys(t, &(struct effect_thread_keys){ account, *thread, refs }, err);
+}
+
+/* A new email and its first entry. `row` has flags, keywords and received. */
+static int put_email(struct txn *t, uint64_t account, struct str login, const struct mailbox *m,
+	struct str name, struct str prefix, const struct delivery_body *b, uint64_t body,
+	struct effect_entry_row *row, struct err *err)
+{
+	struct account_state s;
+	struct effect_email e;
+
+	if (account_state(&t->view, account, &s, err) < 0 ||
+		thread_find(t, account, b->refs, s.next_email, &row->thread, err) < 0)
+		return -1;
+	row->uid = m->uidnext;
+	row->email = s.next_email;
+	row->body = body;
+	row->size = prefix.n + b->size;
+	row->prefix_size = (uint32_t)prefix.n;
+	row->saved = t->now;
+	e = (struct effect_email){ .account = account,
+		.login = login,
+		.id = row->email,
+		.thread = row->thread,
+		.body = body,
+		.size = row->size,
+		.received = row->received,
+		.prefix = prefix,
+		.links = 1,
+		.modseq = s.modseq + 1 };
+	if (emit_email(t, &e, err) < 0)
+		return -1;
+	return entry_add(t, account, m->id, name, row, s.modseq + 1, err);
+}
+
+static int trace(
+	struct handout *h, const char *event, struct str address, struct str text, struct err *err)
+{
+	return emit_trace(h->t,
+		&(struct effect_trace){ h->d->id, h->t->now, str_c(event), address, text }, err);
+}
+
+static int deliver_one(struct handout *h, const struct destination *to, struct err *err)
+{
+	struct effect_entry_row row = { .received = h->t->now, .keywords = STR("") };
+	struct buf prefix = BUF(PREFIX_MAX);
+	struct mailbox inbox;
+	int r = -1;
+
+	/* RFC 5321 4.4: at the end of its way a message gets a Return-Path. */
+	buf_add(&prefix, STR("Return-Path: <"));
+	buf_add(&prefix, h->d->sender);
+	buf_add(&prefix, STR(">\r\nDelivered-To: "));
+	buf_add(&prefix, to->address);
+	buf_add(&prefix, STR("\r\n"));
+	buf_add(&prefix, h->d->prefix);
+	if (!buf_ok(&prefix))
+		err_set(err, ERR_TEMP, "out of memory for a delivery");
+	else if (mailbox_find(&h->t->view, to->account, STR("INBOX"), &inbox, err) == 0 &&
+		put_email(h->t, to->account, to->address, &inbox, STR("INBOX"), buf_str(&prefix),
+			&h->d->body, h->body, &row, err) == 0)
+		r = trace(h, "delivered", to->address, STR("INBOX"), err);
+	buf_free(&prefix);
+	return r;
+}
+
+static int queue_one(struct handout *h, const struct queued *q, uint8_t state, struct err *err)
+{
+	const struct effect_queue_rcpt e = { .id = h->t->apply.next->rcpt,
+		.message = h->d->id,
+		.domain = q->d.domain,
+		.address = q->d.address,
+		.orcpt = q->orcpt,
+		.notify = q->notify,
+		.state = state,
+		.next = h->t->now };
+
+	if (emit_queue_rcpt(h->t, &e, err) < 0)
+		return -1;
+	queue_expect(h->t->leases, e.domain, e.next);
+	return trace(h, "queued", q->d.address,
+		state == STORE_FAILED ? STR("gone meanwhile: will be reported") : STR(""), err);
+}
+
+static int put_queue(struct handout *h, struct err *err)
+{
+	const struct delivery *d = h->d;
+	const struct effect_queue_put e = { .rcpts = h->queued,
+		.id = d->id,
+		.account = d->account,
+		.sender = d->sender,
+		.arrived = h->t->now,
+		.size = d->prefix.n + d->body.size,
+		.flags = d->flags,
+		.envid = d->envid,
+		.ret = d->ret,
+		.body = h->body,
+		.prefix = d->prefix };
+	struct destination *q;
+
+	if (emit_queue_put(h->t, &e, err) < 0)
+		return -1;
+	for (q = h->elsewhere; q; q = q->next)
+		if (queue_one(h, (const struct queued *)q, STORE_DEFERRED, err) < 0)
+			return -1;
+	for (q = h->gone; q; q = q->next)
+		if (queue_one(h, (const struct queued *)q, STORE_FAILED, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int trace_arrival(struct handout *h, struct err *err)
+{
+	struct buf text = BUF(TRACE_TEXT);
+	int r;
+
+	buf_addf(&text, "%" PRIu64 " bytes, %u here, %u to send", h->d->prefix.n + h->d->body.size,
+		h->locals, h->queued);
+	buf_add(&text, STR(", from "));
+	buf_add(&text, str_head(h->d->how, 400));
+	r = trace(h, "accepted", h->d->sender, buf_str(&text), err);
+	buf_free(&text);
+	return r;
+}
+
+static int hand_out(struct handout *h, struct err *err)
+{
+	if (put_body(h->t, &h->d->body, h->locals + (h->queued ? 1 : 0), &h->body, err) < 0 ||
+		trace_arrival(h, err) < 0)
+		return -1;
+	for (struct destination *to = h->local; to; to = to->next)
+		if (deliver_one(h, to, err) < 0)
+			return -1;
+	return h->queued ? put_queue(h, err) : 0;
+}
+
+int delivery_accept(
+	struct txn *t, const struct delivery *d, uint32_t *local, uint32_t *queued, struct err *err)
+{
+	struct handout h = {
+		.t = t, .d = d, .arena = ARENA(64 << 20), .met = MAP(2 * DESTINATIONS_MAX)
+	};
+	int r = -1;
+
+	if (d->rcpt_count > DELIVERY_RCPTS) {
+		err_set(err, ERR_LIMIT, "more than %d recipients", DELIVERY_RCPTS);
+		goto out;
+	}
+	if (d->prefix.n && !str_endsi(d->prefix, STR("\r\n"))) {
+		err_set(err, ERR_PERM, "the prefix does not end a line");
+		goto out;
+	}
+	if (check_sender(&h, err) < 0)
+		goto out;
+	for (size_t i = 0; i < d->rcpt_count; i++) {
+		h.rcpt = &d->rcpts[i];
+		if (add_rcpt(&h, err) < 0)
+			goto out;
+	}
+	if (h.locals + h.queued == 0 || (h.gone && !h.local && !h.elsewhere)) {
+		err_set(err, ERR_NOTFOUND, "no such user here");
+		goto out;
+	}
+	r = hand_out(&h, err);
+	*local = h.locals;
+	*queued = h.queued;
+out:
+	map_free(&h.met);
+	arena_free(&h.arena);
+	return r;
+}
+
+int delivery_append(struct txn *t, const struct delivery_append *a, uint32_t *uidvalidity,
+	uint32_t *uid, struct err *err)
+{
+	struct effect_entry_row row = { .received = a->received ? a->received : t->now,
+		.flags = a->flags & STORE_FLAGS,
+		.keywords = a->keywords };
+	struct directory_login who;
+	struct mailbox m;
+	uint64_t body;
+
+	if (directory_account(&t->view, a->account, &who, err) < 0 ||
+		mailbox_find(&t->view, a->account, a->mailbox, &m, err) < 0 ||
+		put_body(t, &a->body, 1, &body, err) < 0 ||
+		put_email(t, a->account, str_c(who.login), &m, a->mailbox, STR(""), &a->body, body,
+			&row, err) < 0)
+		return -1;
+	*uidvalidity = m.uidvalidity;
+	*uid = row.uid;
+	return 0;
+}

@@ -1,0 +1,65 @@
+/* delivery.h - new mail: into mailboxes here, into the queue for elsewhere, in one commit.
+ *
+ * The body is the job's own bytes (up to 256 KiB: they go into the log) or a blob that is safe
+ * already. Facts are the front's words about the body; the store keeps them unread. Every local
+ * recipient gets Return-Path and Delivered-To in front of the given prefix, in the email's own
+ * prefix; the body is never changed.
+ * Errors: ERR_NOTFOUND no recipient is left; ERR_DENIED sender or recipient is not allowed;
+ * ERR_LIMIT too many recipients.
+ */
+#ifndef STORE_DELIVERY_H
+#define STORE_DELIVERY_H
+
+#include "store/txn.h"
+
+enum { DELIVERY_INLINE = 256 << 10, DELIVERY_RCPTS = 60000 };
+
+struct delivery_body {
+	struct str blob; /* name of a blob; empty: the job's body */
+	uint64_t size;
+	uint32_t checksum; /* of a blob */
+	struct str facts, refs;
+};
+
+struct delivery_rcpt {
+	uint64_t target; /* directory number; 0: elsewhere */
+	struct str address, orcpt;
+	uint8_t notify;
+};
+
+struct delivery {
+	uint64_t id;       /* of the message: its queue id */
+	uint64_t account;  /* who submits; 0: nobody here (mx), or the operator */
+	bool anywhere;     /* recipients elsewhere are allowed */
+	bool any_sender;   /* the sender is not checked */
+	struct str sender; /* empty: the null path */
+	uint32_t flags;
+	struct str envid;
+	uint8_t ret;
+	struct str prefix;
+	struct str how; /* for the trace: "mx.example.net[192.0.2.1] ESMTPS" */
+	struct delivery_body body;
+	const struct delivery_rcpt *rcpts;
+	size_t rcpt_count;
+};
+
+int delivery_accept(struct txn *t, const struct delivery *d, uint32_t *local, uint32_t *queued,
+	struct err *err);
+
+struct delivery_append {
+	uint64_t account;
+	struct str mailbox;
+	uint32_t flags;
+	struct str keywords;
+	int64_t received;
+	struct delivery_body body;
+};
+int delivery_append(struct txn *t, const struct delivery_append *a, uint32_t *uidvalidity,
+	uint32_t *uid, struct err *err);
+
+/* The thread of a new email: that of a message it refers to, else its own number. refs: keys of 8
+ * bytes, its own Message-ID's first; 0 is none. */
+int thread_find(struct txn *t, uint64_t account, struct str refs, uint64_t email, uint64_t *thread,
+	struct err *err);
+
+#endif

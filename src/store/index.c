@@ -1,0 +1,93 @@
+#include "store/names.h"
+#include "store/schema.h"
+#include "store/store_private.h"
+
+#include <stdio.h>
+
+void index_url(const struct store *s, char url[STORE_URL], const char *name)
+{
+	if (s->options.path)
+		snprintf(url, STORE_URL, "sqlite:%s/%s", s->options.path, name);
+	else
+		snprintf(url, STORE_URL, "sqlite:/proc/self/fd/%d/%s", s->dir, name);
+}
+
+static int make_tables(struct db *db, struct err *err)
+{
+	if (db_begin(db, err) < 0)
+		return -1;
+	if (db_script(db, str_c(schema_0001_index), err) == 0 && db_commit(db, err) == 0)
+		return 0;
+	db_rollback(db);
+	return err_wrap(err, "make the tables of index.db");
+}
+
+static int read_position(struct store *s, struct err *err)
+{
+	struct slog_position *p = &s->at;
+	struct counters *n = &s->next;
+	struct rows *r;
+	int got;
+
+	if (db_query(s->index, &r,
+		    "SELECT segment, next_offset, last_offset, sequence, batch, checksum,"
+		    " next_domain, next_account, next_address, next_body, next_rcpt, calls,"
+		    " calls_turned FROM log_position",
+		    DB_NOARGS, err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1) {
+		*p = (struct slog_position){ .segment = (uint64_t)rows_int(r, 0),
+			.offset = (uint64_t)rows_int(r, 1),
+			.last = (uint64_t)rows_int(r, 2),
+			.sequence = (uint64_t)rows_int(r, 3),
+			.batch = (uint64_t)rows_int(r, 4),
+			.checksum = (uint32_t)rows_int(r, 5) };
+		*n = (struct counters){ .domain = (uint64_t)rows_int(r, 6),
+			.account = (uint64_t)rows_int(r, 7),
+			.address = (uint64_t)rows_int(r, 8),
+			.body = (uint64_t)rows_int(r, 9),
+			.rcpt = (uint64_t)rows_int(r, 10),
+			.calls = rows_int(r, 11) != 0,
+			.calls_turned = rows_int(r, 12) };
+	} else if (got == 0) {
+		err_set(err, ERR_PERM, "index.db holds no position of the log");
+	}
+	rows_free(&r);
+	return got == 1 ? 0 : -1;
+}
+
+int index_open(struct store *s, struct err *err)
+{
+	char url[STORE_URL];
+	int64_t tables = 0;
+
+	index_url(s, url, "index.db");
+	if (db_open(&s->index, url, DB_WRITE, err) < 0 ||
+		db_int(s->index, &tables,
+			"SELECT count(*) FROM sqlite_master WHERE name = 'log_position'", DB_NOARGS,
+			err) < 0)
+		return -1;
+	if (tables == 0 && make_tables(s->index, err) < 0)
+		return -1;
+	return read_position(s, err);
+}
+
+int index_save(struct store *s, const struct slog_position *at, struct err *err)
+{
+	const struct counters *n = &s->next;
+
+	s->at = *at;
+	return db_exec(s->index,
+		"UPDATE log_position SET segment = $1, next_offset = $2, last_offset = $3,"
+		" sequence = $4, batch = $5, checksum = $6, next_domain = $7, next_account = $8,"
+		" next_address = $9, next_body = $10, next_rcpt = $11, calls = $12,"
+		" calls_turned = $13",
+		DB_ARGS(DB_I((int64_t)at->segment), DB_I((int64_t)at->offset),
+			DB_I((int64_t)at->last), DB_I((int64_t)at->sequence),
+			DB_I((int64_t)at->batch), DB_I(at->checksum), DB_I((int64_t)n->domain),
+			DB_I((int64_t)n->account), DB_I((int64_t)n->address),
+			DB_I((int64_t)n->body), DB_I((int64_t)n->rcpt), DB_I(n->calls),
+			DB_I(n->calls_turned)),
+		err);
+}

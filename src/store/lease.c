@@ -1,0 +1,385 @@
+/* What is due, and who works on it. */
+#include "base/map.h"
+#include "store/names.h"
+#include "store/queue_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define ID(x) DB_I((int64_t)(x))
+
+enum {
+	DOMAINS_MAX = 2000000,
+	LEASE_ROOM = 4096, /* no further lease in less */
+	RCPT_ROOM = 2048,  /* no further recipient in less */
+	LEASE_FIXED = 128,
+	RCPT_FIXED = 48
+};
+
+/* The domain's place in the schedule, made when it is new. NULL: out of memory, or too many. */
+static struct queue_domain *domain_of(struct leases *l, struct str name)
+{
+	struct queue_domain *d = map_get(&l->domains, name);
+
+	if (d)
+		return d;
+	d = calloc(1, sizeof *d + name.n);
+	if (!d)
+		return NULL;
+	d->name_n = name.n;
+	if (name.n)
+		memcpy(d->name, name.p, name.n);
+	if (map_put(&l->domains, str_make(d->name, d->name_n), d))
+		return d;
+	free(d);
+	return NULL;
+}
+
+static struct str name_of(const struct queue_domain *d)
+{
+	return str_make(d->name, d->name_n);
+}
+
+static void expect(struct leases *l, struct queue_domain *d, int64_t when)
+{
+	if (when == QUEUE_NEVER)
+		return;
+	if (d->due.pos == 0)
+		heap_add(&l->due, &d->due, when);
+	else if (when < d->due.at)
+		heap_move(&l->due, &d->due, when);
+}
+
+void queue_expect(struct leases *l, struct str domain, int64_t when)
+{
+	struct queue_domain *d = domain_of(l, domain);
+
+	if (d)
+		expect(l, d, when);
+}
+
+static int load(struct leases *l, struct db *index, struct err *err)
+{
+	struct rows *r;
+	int got;
+
+	if (db_query(index, &r, "SELECT domain, min(next) FROM queue_rcpt GROUP BY domain",
+		    DB_NOARGS, err) < 0)
+		return -1;
+	while ((got = rows_next(r, err)) == 1)
+		queue_expect(l, rows_str(r, 0), rows_int(r, 1));
+	rows_free(&r);
+	return got;
+}
+
+int leases_new(struct leases **out, struct db *index, struct err *err)
+{
+	struct leases *l = calloc(1, sizeof *l);
+
+	*out = l;
+	if (!l)
+		return err_set(err, ERR_TEMP, "out of memory for leases");
+	l->by_id = MAP(2 * QUEUE_LEASES_MAX);
+	l->rcpts = MAP(2 * QUEUE_LEASES_MAX * QUEUE_LEASE_RCPTS);
+	l->domains = MAP(DOMAINS_MAX);
+	/* So that a result which comes late, after a restart, meets no other lease. */
+	if (getrandom(&l->next, sizeof l->next, 0) != sizeof l->next)
+		return err_sys(err, "draw random bytes for", "leases");
+	return load(l, index, err);
+}
+
+void lease_end(struct leases *l, struct lease *lease)
+{
+	map_del_u64(&l->by_id, lease->id);
+	for (size_t i = 0; i < lease->rcpt_count; i++)
+		map_del_u64(&l->rcpts, lease->rcpts[i]);
+	/* What it leaves undone is due again. */
+	expect(l, lease->domain, 0);
+	free(lease);
+}
+
+void queue_lease_ended(struct leases *l, uint64_t id)
+{
+	struct lease *lease = id ? map_get_u64(&l->by_id, id) : NULL;
+
+	if (lease)
+		lease_end(l, lease);
+}
+
+void leases_free(struct leases **out)
+{
+	struct leases *l = *out;
+	void *each;
+	size_t pos = 0;
+
+	*out = NULL;
+	if (!l)
+		return;
+	while ((each = map_next(&l->by_id, &pos)))
+		free(each);
+	pos = 0;
+	while ((each = map_next(&l->domains, &pos)))
+		free(each);
+	map_free(&l->by_id);
+	map_free(&l->rcpts);
+	map_free(&l->domains);
+	heap_free(&l->due);
+	free(l);
+}
+
+void queue_holder_gone(struct txn *t, uint64_t holder)
+{
+	struct lease *lease;
+	size_t pos = 0;
+
+	while ((lease = map_next(&t->leases->by_id, &pos)))
+		if (lease->holder == holder)
+			lease_end(t->leases, lease);
+}
+
+struct lease *lease_find(struct leases *l, uint64_t id, uint64_t holder, struct err *err)
+{
+	struct lease *lease = map_get_u64(&l->by_id, id);
+
+	if (lease && lease->holder == holder)
+		return lease;
+	if (lease)
+		err_set(err, ERR_DENIED, "not your lease");
+	else
+		err_set(err, ERR_NOTFOUND, "this lease has ended");
+	return NULL;
+}
+
+/* --- choosing ------------------------------------------------------------------------------- */
+
+struct choice {
+	struct txn *t;
+	const struct queue_lease_query *q;
+	struct arena *arena;
+	struct queue_lease *first, **end;
+	uint32_t given;
+	size_t room;
+	bool more; /* something due is left over */
+};
+
+static bool is_busy(const struct choice *c, struct str domain)
+{
+	for (size_t i = 0; i < c->q->busy_count; i++)
+		if (str_eq(c->q->busy[i], domain))
+			return true;
+	return false;
+}
+
+static bool is_leased(const struct choice *c, uint64_t rcpt)
+{
+	return map_get_u64(&c->t->leases->rcpts, rcpt) != NULL;
+}
+
+/* The first due recipient of the domain that nobody works on. 1, 0, -1. */
+static int first_free(struct choice *c, struct str domain, uint64_t *message, struct err *err)
+{
+	struct rows *r;
+	int got;
+
+	if (db_query(c->t->view.db, &r,
+		    "SELECT id, message FROM queue_rcpt WHERE domain = $1 AND next <= $2 ORDER BY "
+		    "next",
+		    DB_ARGS(DB_T(domain), DB_I(c->t->now)), err) < 0)
+		return -1;
+	while ((got = rows_next(r, err)) == 1 && is_leased(c, (uint64_t)rows_int(r, 0)))
+		;
+	if (got == 1)
+		*message = (uint64_t)rows_int(r, 1);
+	rows_free(&r);
+	return got;
+}
+
+static bool keep_str(struct choice *c, struct rows *r, int column, struct str *out)
+{
+	return arena_str(c->arena, rows_str(r, column), out);
+}
+
+static int read_message(struct choice *c, struct queue_lease *l, struct err *err)
+{
+	struct rows *r;
+	int got;
+
+	if (db_query(c->t->view.db, &r,
+		    "SELECT sender, arrived, size, flags, envid, ret, body, prefix FROM "
+		    "queue_message"
+		    " WHERE id = $1",
+		    DB_ARGS(ID(l->message)), err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1) {
+		l->arrived = rows_int(r, 1);
+		l->size = (uint64_t)rows_int(r, 2);
+		l->flags = (uint32_t)rows_int(r, 3);
+		l->ret = (uint8_t)rows_int(r, 5);
+		l->body = (uint64_t)rows_int(r, 6);
+		if (!keep_str(c, r, 0, &l->sender) || !keep_str(c, r, 4, &l->envid) ||
+			!keep_str(c, r, 7, &l->prefix))
+			got = err_set(err, ERR_TEMP, "out of memory for a lease");
+	} else if (got == 0) {
+		err_set(err, ERR_PERM, "a queued recipient has no message");
+	}
+	rows_free(&r);
+	return got == 1 ? 0 : -1;
+}
+
+static int read_rcpts(struct choice *c, struct queue_lease *l, struct err *err)
+{
+	struct rows *r;
+	int got = 0;
+
+	if (db_query(c->t->view.db, &r,
+		    "SELECT id, address, orcpt, notify, attempts, delay_told, state FROM queue_rcpt"
+		    " WHERE message = $1 AND domain = $2 AND next <= $3 ORDER BY id",
+		    DB_ARGS(ID(l->message), DB_T(l->domain), DB_I(c->t->now)), err) < 0)
+		return -1;
+	while (l->rcpt_count < QUEUE_LEASE_RCPTS && (l->rcpt_count == 0 || c->room > RCPT_ROOM) &&
+		(got = rows_next(r, err)) == 1) {
+		struct queue_rcpt *to = &l->rcpts[l->rcpt_count];
+
+		if (is_leased(c, (uint64_t)rows_int(r, 0)))
+			continue;
+		*to = (struct queue_rcpt){ .id = (uint64_t)rows_int(r, 0),
+			.notify = (uint8_t)rows_int(r, 3),
+			.attempts = (uint32_t)rows_int(r, 4),
+			.delay_told = rows_int(r, 5) != 0,
+			.failed = rows_int(r, 6) == STORE_FAILED ? STR("no such user here any more")
+								 : STR("") };
+		if (!keep_str(c, r, 1, &to->address) || !keep_str(c, r, 2, &to->orcpt)) {
+			got = err_set(err, ERR_TEMP, "out of memory for a lease");
+			break;
+		}
+		l->rcpt_count++;
+		c->room -= RCPT_FIXED + to->address.n + to->orcpt.n + to->failed.n;
+	}
+	rows_free(&r);
+	return got < 0 ? -1 : 0;
+}
+
+static int remember(
+	struct choice *c, struct queue_lease *l, struct queue_domain *d, struct err *err)
+{
+	struct leases *all = c->t->leases;
+	struct lease *lease = calloc(1, sizeof *lease + l->rcpt_count * sizeof lease->rcpts[0]);
+
+	if (!lease)
+		return err_set(err, ERR_TEMP, "out of memory for a lease");
+	l->id = ++all->next;
+	*lease = (struct lease){
+		.id = l->id, .holder = c->q->holder, .message = l->message, .domain = d
+	};
+	for (size_t i = 0; i < l->rcpt_count; i++) {
+		if (!map_put_u64(&all->rcpts, l->rcpts[i].id, lease))
+			goto fail;
+		lease->rcpts[lease->rcpt_count++] = l->rcpts[i].id;
+	}
+	if (map_put_u64(&all->by_id, l->id, lease))
+		return 0;
+fail:
+	lease_end(all, lease);
+	return err_set(err, ERR_TEMP, "too many leases");
+}
+
+static int give(struct choice *c, struct queue_domain *d, uint64_t message, struct err *err)
+{
+	struct queue_lease *l = arena_alloc(c->arena, sizeof *l);
+
+	if (!l || !arena_str(c->arena, name_of(d), &l->domain))
+		return err_set(err, ERR_TEMP, "out of memory for a lease");
+	l->message = message;
+	if (read_message(c, l, err) < 0 || read_rcpts(c, l, err) < 0 || remember(c, l, d, err) < 0)
+		return -1;
+	*c->end = l;
+	c->end = &l->next;
+	c->given++;
+	c->room -= LEASE_FIXED + l->sender.n + l->envid.n + l->domain.n;
+	return 0;
+}
+
+/* Give what is due in this domain. 1: there may be more of it. */
+static int serve_domain(struct choice *c, struct queue_domain *d, struct err *err)
+{
+	uint64_t message = 0;
+	int got = 1;
+
+	while (c->given < c->q->max && c->room > LEASE_ROOM &&
+		(got = first_free(c, name_of(d), &message, err)) == 1)
+		if (give(c, d, message, err) < 0)
+			return -1;
+	return got;
+}
+
+/* When something of this domain comes due that is not now. */
+static int later(struct choice *c, const struct queue_domain *d, int64_t *when, struct err *err)
+{
+	*when = QUEUE_NEVER;
+	return db_int(c->t->view.db, when,
+		       "SELECT next FROM queue_rcpt WHERE domain = $1 AND next > $2"
+		       " ORDER BY next LIMIT 1",
+		       DB_ARGS(DB_T(name_of(d)), DB_I(c->t->now)), err) < 0
+		? -1
+		: 0;
+}
+
+/* The first domain of the schedule, when it is due. *aside: not now. */
+static int choose_domain(struct choice *c, struct queue_domain *d, bool *aside, struct err *err)
+{
+	struct leases *l = c->t->leases;
+	int64_t when;
+	int got;
+
+	*aside = is_busy(c, name_of(d));
+	if (*aside)
+		return 0;
+	got = serve_domain(c, d, err);
+	if (got == 1) {
+		*aside = true; /* max is reached: the rest is for the next call */
+		c->more = true;
+		return 0;
+	}
+	if (got < 0 || later(c, d, &when, err) < 0)
+		return -1;
+	expect(l, d, when);
+	return 0;
+}
+
+/* Leases that could not be told of must not stay. */
+static void take_back(struct choice *c)
+{
+	for (struct queue_lease *l = c->first; l; l = l->next)
+		queue_lease_ended(c->t->leases, l->id);
+}
+
+int queue_lease(struct txn *t, const struct queue_lease_query *q, struct arena *arena,
+	struct queue_lease **out, int64_t *next_due, struct err *err)
+{
+	struct choice c = { .t = t, .q = q, .arena = arena, .room = q->room };
+	struct queue_domain *later_list = NULL, *d;
+	struct heap_item *top;
+	bool aside;
+	int r = 0;
+
+	c.end = &c.first;
+	while (r == 0 && !c.more && (top = heap_min(&t->leases->due)) && top->at <= t->now) {
+		d = heap_owner(top, struct queue_domain, due);
+		heap_remove(&t->leases->due, top);
+		r = choose_domain(&c, d, &aside, err);
+		if (aside || r < 0) {
+			d->aside = later_list;
+			later_list = d;
+		}
+	}
+	top = heap_min(&t->leases->due);
+	*next_due = c.more ? t->now : (top ? top->at : QUEUE_NEVER);
+	for (; later_list; later_list = later_list->aside)
+		expect(t->leases, later_list, t->now);
+	if (r < 0)
+		take_back(&c);
+	*out = c.first;
+	return r;
+}

@@ -1,0 +1,191 @@
+/* Reading the queue, and what the operator does with it. Leases: lease.c; results: result.c. */
+#include "store/queue.h"
+#include "store/body.h"
+#include "store/names.h"
+
+#include <inttypes.h>
+
+#define ID(x) DB_I((int64_t)(x))
+
+int queue_read(struct view *v, uint64_t message, uint64_t offset, uint32_t length, struct buf *out,
+	uint64_t *size, struct err *err)
+{
+	struct buf prefix = BUF(1 << 20);
+	uint64_t body = 0;
+	struct rows *r;
+	int got = -1, result = -1;
+
+	if (db_query(v->db, &r, "SELECT body, prefix FROM queue_message WHERE id = $1",
+		    DB_ARGS(ID(message)), err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1) {
+		body = (uint64_t)rows_int(r, 0);
+		buf_add(&prefix, rows_str(r, 1));
+	} else if (got == 0) {
+		err_set(err, ERR_NOTFOUND, "no such message in the queue");
+	}
+	rows_free(&r);
+	if (got == 1)
+		result = body_read_message(
+			v, buf_str(&prefix), body, offset, length, out, size, err);
+	buf_free(&prefix);
+	return result;
+}
+
+int queue_list(struct view *v, uint64_t after, queue_row_fn *fn, void *arg, struct err *err)
+{
+	struct rows *r;
+	int got;
+
+	if (db_query(v->db, &r,
+		    "SELECT q.message, q.id, m.size, m.arrived, q.next, m.sender, q.address, "
+		    "q.reply,"
+		    " q.state, q.attempts FROM queue_rcpt q JOIN queue_message m ON m.id = "
+		    "q.message"
+		    " WHERE q.id > $1 ORDER BY q.id",
+		    DB_ARGS(ID(after)), err) < 0)
+		return -1;
+	while ((got = rows_next(r, err)) == 1) {
+		const struct queue_row row = { .message = (uint64_t)rows_int(r, 0),
+			.rcpt = (uint64_t)rows_int(r, 1),
+			.size = (uint64_t)rows_int(r, 2),
+			.arrived = rows_int(r, 3),
+			.next = rows_int(r, 4),
+			.sender = rows_str(r, 5),
+			.address = rows_str(r, 6),
+			.text = rows_str(r, 7),
+			.state = (uint8_t)rows_int(r, 8),
+			.attempts = (uint32_t)rows_int(r, 9) };
+
+		if (!fn(arg, &row))
+			break;
+	}
+	rows_free(&r);
+	return got < 0 ? -1 : 0;
+}
+
+int queue_figures(struct view *v, struct queue_figures *f, struct err *err)
+{
+	int64_t queued = 0, held = 0, oldest = 0;
+
+	if (db_int(v->db, &queued, "SELECT count(*) FROM queue_rcpt", DB_NOARGS, err) < 0 ||
+		db_int(v->db, &held, "SELECT count(*) FROM queue_rcpt WHERE state = $1",
+			DB_ARGS(DB_I(STORE_HELD)), err) < 0 ||
+		db_int(v->db, &oldest, "SELECT min(arrived) FROM queue_message", DB_NOARGS, err) <
+			0)
+		return -1;
+	*f = (struct queue_figures){ (uint64_t)queued, (uint64_t)held, oldest };
+	return 0;
+}
+
+/* A recipient as the operator finds it. */
+struct found {
+	uint64_t id, message;
+	struct str domain;
+	uint8_t state;
+	struct effect_queue_state now;
+};
+
+static int change_one(struct txn *t, struct found *f, enum queue_op op, struct err *err)
+{
+	const char *event = "retry";
+
+	f->now.next = t->now;
+	switch (op) {
+	case QUEUE_OP_RETRY:
+		break;
+	case QUEUE_OP_HOLD:
+		f->now.next = QUEUE_NEVER;
+		f->now.state = STORE_HELD;
+		event = "held";
+		break;
+	case QUEUE_OP_RELEASE:
+		f->now.state = STORE_DEFERRED;
+		event = "released";
+		break;
+	case QUEUE_OP_DROP:
+		event = "dropped";
+		break;
+	}
+	if (emit_trace(t,
+		    &(struct effect_trace){
+			    f->message, t->now, str_c(event), STR(""), STR("by the operator") },
+		    err) < 0)
+		return -1;
+	if (op == QUEUE_OP_DROP)
+		return emit_queue_done(
+			t, &(struct effect_queue_done){ f->id, f->message, STORE_DROPPED }, err);
+	queue_expect(t->leases, f->domain, f->now.next);
+	return emit_queue_state(t, &f->now, err);
+}
+
+/* The next recipient that the operation concerns, after `f->id`. 1, 0, -1. The texts live in
+ * `text`. */
+static int find_next(struct txn *t, uint64_t message, enum queue_op op, struct found *f,
+	struct buf *text, struct err *err)
+{
+	/* What is held stays held when all are to be tried again, and only held ones are released.
+	 */
+	const int64_t only = op == QUEUE_OP_RELEASE ? STORE_HELD : 0;
+	const int64_t not = op == QUEUE_OP_HOLD || op == QUEUE_OP_RETRY ? STORE_HELD : 0;
+	size_t status, reply, remote;
+	struct rows *r;
+	int got;
+
+	if (db_query(t->view.db, &r,
+		    "SELECT id, message, state, attempts, code, delay_told, status, reply, remote, "
+		    "domain"
+		    " FROM queue_rcpt WHERE id > $1 AND ($2 = 0 OR message = $2)"
+		    " AND ($3 = 0 OR state = $3) AND state <> $4 ORDER BY id LIMIT 1",
+		    DB_ARGS(ID(f->id), ID(message), DB_I(only), DB_I(not )), err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1) {
+		f->id = (uint64_t)rows_int(r, 0);
+		f->message = (uint64_t)rows_int(r, 1);
+		f->now = (struct effect_queue_state){ .id = f->id,
+			.state = (uint8_t)rows_int(r, 2),
+			.attempts = (uint32_t)rows_int(r, 3),
+			.code = (uint32_t)rows_int(r, 4),
+			.delay_told = (uint8_t)rows_int(r, 5) };
+		buf_clear(text);
+		buf_add(text, rows_str(r, 6));
+		status = text->n;
+		buf_add(text, rows_str(r, 7));
+		reply = text->n - status;
+		buf_add(text, rows_str(r, 8));
+		remote = text->n - status - reply;
+		buf_add(text, rows_str(r, 9));
+		f->now.status = str_head(buf_str(text), status);
+		f->now.reply = str_head(str_from(buf_str(text), status), reply);
+		f->now.remote = str_head(str_from(buf_str(text), status + reply), remote);
+		f->domain = str_from(buf_str(text), status + reply + remote);
+	}
+	rows_free(&r);
+	return got;
+}
+
+int queue_change(
+	struct txn *t, uint64_t message, enum queue_op op, uint32_t *changed, struct err *err)
+{
+	struct buf text = BUF(1 << 16);
+	struct found f = { 0 };
+	int64_t there = 0;
+	int got;
+
+	*changed = 0;
+	if (message &&
+		db_int(t->view.db, &there, "SELECT id FROM queue_message WHERE id = $1",
+			DB_ARGS(ID(message)), err) < 1)
+		return err_set(err, ERR_NOTFOUND, "no such message in the queue");
+	while ((got = find_next(t, message, op, &f, &text, err)) == 1) {
+		if (change_one(t, &f, op, err) < 0) {
+			got = -1;
+			break;
+		}
+		(*changed)++;
+	}
+	buf_free(&text);
+	return got;
+}

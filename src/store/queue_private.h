@@ -1,0 +1,35 @@
+/* queue_private.h - leases, from the inside. */
+#ifndef STORE_QUEUE_PRIVATE_H
+#define STORE_QUEUE_PRIVATE_H
+
+#include "base/heap.h"
+#include "base/map.h"
+#include "store/queue.h"
+
+/* A domain with something in the queue. `due.at` is never later than the truth. */
+struct queue_domain {
+	struct heap_item due;
+	struct queue_domain *aside;
+	size_t name_n;
+	char name[];
+};
+
+struct lease {
+	uint64_t id, holder, message;
+	struct queue_domain *domain;
+	size_t rcpt_count;
+	uint64_t rcpts[];
+};
+
+struct leases {
+	struct map by_id; /* struct lease */
+	struct map rcpts; /* by recipient: its lease */
+	uint64_t next;
+	struct map domains; /* struct queue_domain by name */
+	struct heap due;
+};
+
+struct lease *lease_find(struct leases *l, uint64_t id, uint64_t holder, struct err *err);
+void lease_end(struct leases *l, struct lease *lease);
+
+#endif

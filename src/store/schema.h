@@ -1,0 +1,8 @@
+/* schema.h - the files of sql/ as strings, made by sql/embed. */
+#ifndef STORE_SCHEMA_H
+#define STORE_SCHEMA_H
+
+extern const char schema_0001_index[];
+extern const char schema_0001_trace[];
+
+#endif

@@ -1,0 +1,278 @@
+/* Opening and closing a store, and the list of finished jobs. */
+#include "store/store.h"
+#include "base/log.h"
+#include "store/blob.h"
+#include "store/io.h"
+#include "store/queue.h"
+#include "store/store_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { REPLAY_COMMIT = 1000 };
+
+void job_list_init(struct job_list *l)
+{
+	l->first = NULL;
+	l->end = &l->first;
+}
+
+void job_list_add(struct job_list *l, struct store_job *job)
+{
+	job->next = NULL;
+	*l->end = job;
+	l->end = &job->next;
+}
+
+static int take_lock(struct store *s, struct err *err)
+{
+	s->lock_fd = io_open(s->dir, "lock", O_RDWR | O_CREAT, err);
+	if (s->lock_fd < 0)
+		return -1;
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return err_set(err, ERR_EXISTS, "the data directory is in use by another process");
+	return err_sys(err, "lock", "lock");
+}
+
+/* While the store opens: the index follows the log. */
+struct replay {
+	struct store *s;
+	uint64_t count;
+};
+
+static int replay_one(void *arg, const struct slog_record *r, struct err *err)
+{
+	struct replay *p = arg;
+	struct store *s = p->s;
+	struct apply a = { .db = s->index,
+		.next = &s->next,
+		.segment = r->segment,
+		.place = r->offset + SLOG_RECORD_HEAD };
+
+	if (!db_in_transaction(s->index) && db_begin(s->index, err) < 0)
+		return -1;
+	if (apply_record(&a, r->effects, err) < 0 || index_save(s, &r->after, err) < 0)
+		return -1;
+	p->count++;
+	return p->count % REPLAY_COMMIT ? 0 : db_commit(s->index, err);
+}
+
+static int open_log(struct store *s, struct err *err)
+{
+	const struct slog_options o = { .segment_bytes = s->options.segment_bytes };
+	const struct slog_position from = s->at;
+	struct replay replay = { .s = s };
+	const char *damage;
+
+	if (slog_open(&s->log, s->dir, &o, &from, replay_one, &replay, err) < 0) {
+		db_rollback(s->index);
+		return -1;
+	}
+	if (db_in_transaction(s->index) && db_commit(s->index, err) < 0)
+		return -1;
+	damage = slog_damage(s->log);
+	if (damage) {
+		snprintf(s->alarm, sizeof s->alarm, "read-only: %.200s", damage);
+		log_event(LOG_ERROR, "store.read_only", L_Z("why", damage));
+	}
+	return 0;
+}
+
+static void init_queue(struct job_queue *q)
+{
+	pthread_condattr_t a;
+
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_mutex_init(&q->lock, NULL);
+	pthread_cond_init(&q->cond, &a);
+	pthread_condattr_destroy(&a);
+	job_list_init(&q->jobs);
+}
+
+static void set_defaults(struct store_options *o)
+{
+	if (o->retention == 0)
+		o->retention = STORE_RETENTION;
+	if (o->readers == 0)
+		o->readers = 2;
+	if (o->readers > STORE_READERS_MAX)
+		o->readers = STORE_READERS_MAX;
+}
+
+int store_open(int dir, const struct store_options *o, struct store **out, struct err *err)
+{
+	struct store *s = calloc(1, sizeof *s);
+
+	*out = NULL;
+	if (!s)
+		return err_set(err, ERR_TEMP, "out of memory for the store");
+	s->dir = dir;
+	s->lock_fd = -1;
+	s->options = *o;
+	set_defaults(&s->options);
+	init_queue(&s->writing);
+	init_queue(&s->reading);
+	pthread_mutex_init(&s->finished_lock, NULL);
+	pthread_cond_init(&s->finished_cond, NULL);
+	job_list_init(&s->finished);
+	atomic_store(&s->has_room, true);
+	if (take_lock(s, err) < 0 || index_open(s, err) < 0 || open_log(s, err) < 0 ||
+		blob_prepare(dir, err) < 0 || leases_new(&s->txn.leases, s->index, err) < 0 ||
+		follower_start(s, err) < 0 || readers_start(s, err) < 0 ||
+		writer_start(s, err) < 0) {
+		store_close(&s);
+		return -1;
+	}
+	checkpoint_start(s);
+	*out = s;
+	return 0;
+}
+
+static void free_queue(struct job_queue *q)
+{
+	pthread_cond_destroy(&q->cond);
+	pthread_mutex_destroy(&q->lock);
+}
+
+void store_close(struct store **out)
+{
+	struct store *s = *out;
+
+	*out = NULL;
+	if (!s)
+		return;
+	writer_stop(s);
+	readers_stop(s);
+	checkpoint_stop(s);
+	follower_stop(s);
+	leases_free(&s->txn.leases);
+	slog_close(&s->log);
+	db_close(&s->index);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	free_queue(&s->writing);
+	free_queue(&s->reading);
+	pthread_cond_destroy(&s->finished_cond);
+	pthread_mutex_destroy(&s->finished_lock);
+	free(s);
+}
+
+void store_fatal(struct store *s, const struct err *why)
+{
+	log_event(LOG_ERROR, "store.fatal", L_ERR(why));
+	if (!s->options.fatal)
+		abort();
+	s->options.fatal(s->options.arg, why);
+}
+
+int view_open(struct store *s, struct view *v, struct err *err)
+{
+	char url[STORE_URL];
+
+	*v = (struct view){ .store = s };
+	index_url(s, url, "index.db");
+	return db_open(&v->db, url, DB_READ, err);
+}
+
+void view_close(struct view *v)
+{
+	db_close(&v->db);
+}
+
+void store_submit(struct store *s, struct store_job *job)
+{
+	struct job_queue *q = job->write ? &s->writing : &s->reading;
+	bool first;
+
+	job->result = -1;
+	job->repeated = false;
+	pthread_mutex_lock(&q->lock);
+	first = !q->jobs.first;
+	job_list_add(&q->jobs, job);
+	if (first || !job->write)
+		pthread_cond_signal(&q->cond);
+	pthread_mutex_unlock(&q->lock);
+}
+
+void store_finish(struct store *s, struct store_job *job)
+{
+	bool first;
+
+	pthread_mutex_lock(&s->finished_lock);
+	first = !s->finished.first;
+	job_list_add(&s->finished, job);
+	if (!s->options.woken)
+		pthread_cond_broadcast(&s->finished_cond);
+	pthread_mutex_unlock(&s->finished_lock);
+	if (first && s->options.woken)
+		s->options.woken(s->options.arg);
+}
+
+struct store_job *store_finished(struct store *s)
+{
+	struct store_job *jobs;
+
+	pthread_mutex_lock(&s->finished_lock);
+	jobs = s->finished.first;
+	job_list_init(&s->finished);
+	pthread_mutex_unlock(&s->finished_lock);
+	return jobs;
+}
+
+/* Take one job out of the finished ones; others may be waiting for theirs. */
+static bool take_finished(struct store *s, struct store_job *job)
+{
+	for (struct store_job **p = &s->finished.first; *p; p = &(*p)->next) {
+		if (*p != job)
+			continue;
+		*p = job->next;
+		if (!*p)
+			s->finished.end = p;
+		return true;
+	}
+	return false;
+}
+
+int store_run(struct store *s, struct store_job *job, struct err *err)
+{
+	store_submit(s, job);
+	pthread_mutex_lock(&s->finished_lock);
+	while (!take_finished(s, job))
+		pthread_cond_wait(&s->finished_cond, &s->finished_lock);
+	pthread_mutex_unlock(&s->finished_lock);
+	if (job->result < 0)
+		*err = job->err;
+	return job->result;
+}
+
+void store_job_free(struct store_job *job)
+{
+	buf_free(&job->answer);
+	free(job->changes.v);
+	job->changes.v = NULL;
+}
+
+void store_figures(struct store *s, struct store_figures *f)
+{
+	*f = (struct store_figures){ .commits = atomic_load(&s->commits),
+		.batches = atomic_load(&s->batches),
+		.free_bytes = io_free_bytes(s->dir),
+		.log_bytes = slog_bytes(s->log),
+		.read_only = slog_damage(s->log) != NULL };
+	snprintf(f->alarm, sizeof f->alarm, "%s",
+		s->alarm[0] ? s->alarm
+			    : (store_has_room(s) ? "" : "disk nearly full: no new mail is taken"));
+}
+
+bool store_has_room(struct store *s)
+{
+	return atomic_load(&s->has_room);
+}

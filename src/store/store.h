@@ -1,0 +1,89 @@
+/* store.h - the store as a library: open a data directory, run jobs, close it.
+ *
+ * A job is a function with its arguments. Writing jobs run one after the other on the writer's
+ * thread, in batches: what a batch has changed is durable (one write and one flush of the log)
+ * before any of its jobs is finished. Reading jobs run on a few threads with a view of their own;
+ * each sees one moment of the index. The functions that jobs call stand in directory.h, mailbox.h,
+ * entry.h, delivery.h, queue.h, trace.h; they take a `struct txn` (writing) or a `struct view`.
+ *
+ * Finished jobs wait in a list until store_finished() takes them; `woken` tells when there are any.
+ * Errors after which nobody knows what is on the disk (a failed flush, a failed commit) are fatal:
+ * the callback is told, the job's batch is never finished, and the process must end. A log that is
+ * damaged, or a disk that takes no more, leaves a store that reads but does not write
+ * (store_alarm()).
+ *
+ * Only one process at a time has a data directory open: store_open() takes a lock on it.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "db/db.h"
+#include "store/apply.h"
+
+struct store;
+struct txn;
+
+struct store_options {
+	/* The same folder as SQLite, which takes no descriptor, shall name it; NULL:
+	 * /proc/self/fd/N. */
+	const char *path;
+	uint64_t segment_bytes; /* 0: 64 MiB */
+	uint64_t reserve_bytes; /* intake needs this much free space; 0: none */
+	int64_t retention;      /* seconds that expunged mail stays; 0: 14 days */
+	unsigned readers;       /* threads; 0: 2 */
+	/* Finished jobs are waiting. Called from any thread; must not wait. NULL: store_run() only.
+	 */
+	void (*woken)(void *arg);
+	/* Called once, from any thread; must end the process. NULL: abort(). */
+	void (*fatal)(void *arg, const struct err *why);
+	void *arg;
+};
+
+/* dir stays the caller's and must stay open. ERR_EXISTS: another process has it. */
+int store_open(int dir, const struct store_options *o, struct store **out, struct err *err);
+void store_close(struct store **s); /* finishes what was submitted; NULL is fine */
+
+/* A connection for reading. One thread at a time. */
+struct view {
+	struct store *store;
+	struct db *db;
+};
+int view_open(struct store *s, struct view *v, struct err *err);
+void view_close(struct view *v);
+
+struct store_job {
+	struct store_job *next; /* the store's, until it is finished */
+	/* One of the two. `write` may run again after a failed attempt, so it starts anew. */
+	int (*write)(struct txn *t, struct store_job *job, struct err *err);
+	int (*read)(struct view *v, struct store_job *job, struct err *err);
+	struct str body; /* write: bytes for txn_body() to put into the log */
+	bool intake;     /* write: new mail, refused when space is short */
+
+	/* A write that can be repeated: within ten minutes the same call (not 0) of the same kind
+	 * and owner gets the answer of the first, and nothing is done. */
+	uint64_t call, owner;
+	uint32_t kind;
+	struct buf answer;
+
+	/* The outcome. */
+	int result;
+	struct err err;
+	bool repeated;
+	struct changes changes;
+};
+
+void store_submit(struct store *s, struct store_job *job);
+struct store_job *store_finished(struct store *s); /* all, in the order they finished */
+int store_run(struct store *s, struct store_job *job, struct err *err); /* and wait; any thread */
+void store_job_free(struct store_job *job); /* what hangs on it, not itself */
+
+struct store_figures {
+	uint64_t commits, batches;
+	uint64_t free_bytes, log_bytes;
+	bool read_only;
+	char alarm[240]; /* "" when all is well */
+};
+void store_figures(struct store *s, struct store_figures *f); /* any thread */
+bool store_has_room(struct store *s);                         /* above the reserve; any thread */
+
+#endif

@@ -1,0 +1,108 @@
+/* store_private.h - the inside of an open store. */
+#ifndef STORE_STORE_PRIVATE_H
+#define STORE_STORE_PRIVATE_H
+
+#include "store/log.h"
+#include "store/txn.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+	STORE_READERS_MAX = 8,
+	STORE_BATCH_JOBS = 512,
+	STORE_CALL_SECONDS = 600,
+	STORE_RETENTION = 14 * 86400
+};
+
+struct job_list {
+	struct store_job *first, **end;
+};
+
+/* A row of jobs and the threads that wait for them. */
+struct job_queue {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	struct job_list jobs;
+	bool stop;
+};
+
+struct checkpointer {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool running, stop, wanted;
+	atomic_bool rest; /* it has done its part: the writer does the rest between two batches */
+};
+
+struct follower { /* trace.c */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool started, running, stop, failed;
+	bool hurry;     /* somebody waits for it */
+	uint64_t until; /* committed up to this sequence */
+	struct db *db;
+	struct slog_position at;
+};
+
+struct store {
+	int dir, lock_fd;
+	struct store_options options;
+	struct slog *log;
+	struct db *index; /* the writer's */
+	struct counters next;
+	struct slog_position at;
+	struct txn txn;
+	struct job_queue writing, reading;
+	pthread_t writer, readers[STORE_READERS_MAX];
+	unsigned reader_count;
+	bool writer_runs;
+	bool failed; /* fatally: the writer does nothing more */
+	struct view reader_views[STORE_READERS_MAX];
+
+	pthread_mutex_t finished_lock;
+	pthread_cond_t finished_cond; /* for store_run() */
+	struct job_list finished;
+
+	struct checkpointer checkpointer;
+	struct follower follower;
+	uint64_t records_since_checkpoint;
+	int64_t housekeeping; /* clock_mono() of the next round */
+	char alarm[240];      /* set before threads start, then only read */
+	atomic_bool has_room;
+	atomic_uint_fast64_t commits, batches;
+};
+
+void job_list_init(struct job_list *l);
+void job_list_add(struct job_list *l, struct store_job *job);
+
+enum { STORE_URL = 1024 };
+/* "sqlite:FOLDER/NAME". */
+void index_url(const struct store *s, char url[STORE_URL], const char *name);
+/* Open the index for writing and make its tables when it is new; read position and counters. */
+int index_open(struct store *s, struct err *err);
+int index_save(struct store *s, const struct slog_position *at, struct err *err);
+
+/* Give a job back. */
+void store_finish(struct store *s, struct store_job *job);
+void store_fatal(struct store *s, const struct err *why);
+
+int writer_start(struct store *s, struct err *err);
+void writer_stop(struct store *s);
+/* Jobs that the store gives itself: what has become old goes. writer's thread. */
+int housekeeping_run(struct txn *t, struct store_job *job, struct err *err);
+
+int readers_start(struct store *s, struct err *err);
+void readers_stop(struct store *s);
+
+void checkpoint_start(struct store *s);
+void checkpoint_stop(struct store *s);
+/* Between two batches. */
+void checkpoint_consider(struct store *s);
+
+int follower_start(struct store *s, struct err *err);
+void follower_stop(struct store *s);
+void follower_tell(struct store *s, uint64_t sequence);
+
+#endif

@@ -1,0 +1,268 @@
+#include "store/io.h"
+#include "store/store_help_test.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+
+static void mail_for_a_mailbox_is_there_when_the_request_is_done(void **state)
+{
+	struct store *s = open_store(state);
+	struct box_test b;
+
+	add_account(s, "ann@example.org");
+	must_mail(s, 1, "ann@example.org", "hello");
+	must_mail(s, 2, "ANN@Example.ORG", "again");
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::hello 2:0::again ");
+	assert_int_equal(b.m.messages, 2);
+	assert_int_equal(b.m.unseen, 2);
+	assert_int_equal(b.m.uidnext, 3);
+	store_close(&s);
+	s = open_store(state);
+	box(s, "ann@example.org", "inbox", &b);
+	assert_string_equal(b.text, "1:0::hello 2:0::again ");
+	store_close(&s);
+}
+
+static void an_account_comes_with_its_mailboxes(void **state)
+{
+	static const char *const names[] = { "INBOX", "Drafts", "Sent", "Junk", "Trash",
+		"Archive" };
+	struct store *s = open_store(state);
+	struct box_test b;
+
+	add_account(s, "ann@example.org");
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		box(s, "ann@example.org", names[i], &b);
+	store_close(&s);
+}
+
+/* The index thrown away, and made again from the log: the same, row for row. */
+static void replay_gives_the_same_index(void **state)
+{
+	struct store *s = open_store(state);
+	struct buf live = BUF(1 << 22), again = BUF(1 << 22);
+	int dir = test_dir(state);
+
+	add_account(s, "ann@example.org");
+	add_account(s, "bob@example.org");
+	add_alias(s, "all@example.org", "ann@example.org bob@example.org carl@elsewhere.example");
+	must_mail(s, 1, "ann@example.org", "one");
+	must_mail(s, 2, "all@example.org", "two");
+	must_mail(s, 3, "x@elsewhere.example", "three");
+	store_close(&s);
+	dump_index(dir, "index.db", &live);
+	assert_int_equal(unlinkat(dir, "index.db", 0), 0);
+	unlinkat(dir, "index.db-wal", 0);
+	unlinkat(dir, "index.db-shm", 0);
+	s = open_store(state);
+	store_close(&s);
+	dump_index(dir, "index.db", &again);
+	assert_true(live.n > 1000 && buf_ok(&live));
+	buf_addc(&live, '\0');
+	buf_addc(&again, '\0');
+	assert_string_equal(live.p, again.p);
+	buf_free(&live);
+	buf_free(&again);
+}
+
+static void a_second_process_cannot_open_it(void **state)
+{
+	const struct store_options o = { 0 };
+	struct store *s = open_store(state), *second = NULL;
+	struct err err = ERR_INIT;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(store_open(test_dir(state), &o, &second, &err) == -1 && err.kind == ERR_EXISTS
+				? 0
+				: 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	store_close(&s);
+}
+
+static int run_call(struct txn *t, struct store_job *job, struct err *err)
+{
+	uint64_t id;
+
+	if (mailbox_create(t, 1, STR("made"), 0, &id, err) < 0)
+		return -1;
+	buf_addf(&job->answer, "made %d", (int)id);
+	return 0;
+}
+
+static void the_same_call_gets_the_same_answer_also_after_a_restart(void **state)
+{
+	struct store *s = open_store(state);
+	struct err err = ERR_INIT;
+
+	add_account(s, "ann@example.org");
+	for (int i = 0; i < 4; i++) {
+		struct store_job job = {
+			.write = run_call, .call = 77, .kind = 5, .owner = 1, .answer = BUF(100)
+		};
+
+		if (i == 2) {
+			store_close(&s);
+			s = open_store(state);
+		}
+		assert_int_equal(store_run(s, &job, &err), 0);
+		assert_true(str_eq(buf_str(&job.answer), STR("made 7")));
+		assert_int_equal(job.repeated, i > 0);
+		store_job_free(&job);
+	}
+	struct store_job other = {
+		.write = run_call, .call = 77, .kind = 5, .owner = 2, .answer = BUF(100)
+	};
+	assert_int_equal(store_run(s, &other, &err), -1);
+	assert_int_equal(err.kind, ERR_PROTO);
+	store_job_free(&other);
+	store_close(&s);
+}
+
+static int run_half(struct txn *t, void *arg, struct err *err)
+{
+	uint64_t id;
+
+	(void)arg;
+	if (mailbox_create(t, 1, STR("half"), 0, &id, err) < 0)
+		return -1;
+	return err_set(err, ERR_PERM, "and then it failed");
+}
+
+static void a_failed_request_leaves_nothing_behind(void **state)
+{
+	struct store *s = open_store(state);
+	struct buf before = BUF(1 << 20), after = BUF(1 << 20);
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	dump_index(test_dir(state), "index.db", &before);
+	assert_int_equal(change(s, run_half, NULL, &err), -1);
+	assert_int_equal(err.kind, ERR_PERM);
+	dump_index(test_dir(state), "index.db", &after);
+	assert_true(str_eq(buf_str(&before), buf_str(&after)));
+	buf_free(&before);
+	buf_free(&after);
+	store_close(&s);
+}
+
+static void new_mail_is_refused_below_the_reserve_and_the_rest_goes_on(void **state)
+{
+	const struct store_options o = { .segment_bytes = 1 << 20,
+		.reserve_bytes = UINT64_C(1) << 60 };
+	struct store *s = open_store_with(test_dir(state), &o);
+	struct request_test r = { .job = { .write = run_request, .intake = true },
+		.run = run_account,
+		.arg = (void *)(uintptr_t) "bob@example.org" };
+	struct store_figures f;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	assert_false(store_has_room(s));
+	assert_int_equal(store_run(s, &r.job, &err), -1);
+	assert_int_equal(err.kind, ERR_FULL);
+	store_figures(s, &f);
+	assert_non_null(strstr(f.alarm, "disk nearly full"));
+	store_job_free(&r.job);
+	store_close(&s);
+}
+
+static int flush_fails(void *arg, enum io_op op, const char *name, const char *to, uint64_t offset,
+	struct str data)
+{
+	(void)name, (void)to, (void)offset, (void)data;
+	return op == IO_FLUSH && *(bool *)arg ? EIO : 0;
+}
+
+static void died(void *arg, const struct err *why)
+{
+	(void)arg, (void)why;
+	_exit(42);
+}
+
+/* Nothing is answered, and what was written is taken back by the next start, or kept; both are
+ * allowed, for nobody was told. */
+static void a_failed_flush_ends_the_process_unanswered(void **state)
+{
+	const struct store_options o = { .segment_bytes = 1 << 20, .fatal = died };
+	bool failing = false;
+	struct store *s;
+	struct box_test b;
+	int status;
+	pid_t pid;
+
+#ifdef NO_FLUSH
+	skip();
+#endif
+	pid = fork();
+	if (pid == 0) {
+		s = open_store_with(test_dir(state), &o);
+		add_account(s, "ann@example.org");
+		must_mail(s, 1, "ann@example.org", "kept");
+		io_watch(flush_fails, &failing);
+		failing = true;
+		must_mail(s, 2, "ann@example.org", "never answered");
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 42);
+	s = open_store(state);
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_int_equal(strncmp(b.text, "1:0::kept ", 10), 0);
+	must_mail(s, 3, "ann@example.org", "goes on");
+	store_close(&s);
+}
+
+static void a_damaged_log_is_read_and_not_written(void **state)
+{
+	struct store *s = open_store(state);
+	struct err err = ERR_INIT;
+	struct store_figures f;
+	struct box_test b;
+	int fd, dir = test_dir(state);
+	char zeros[64] = "";
+
+	add_account(s, "ann@example.org");
+	must_mail(s, 1, "ann@example.org", "readable");
+	store_close(&s);
+	/* The last record that the index knows is gone. */
+	fd = io_open(dir, "log/0000000001.seg", O_RDWR, &err);
+	for (uint64_t at = 0; at < 1 << 20; at += 512) {
+		char mark[4];
+
+		if (io_read(fd, "x", at, mark, 4, &err) == 0 && memcmp(mark, "ELR1", 4) == 0)
+			assert_int_equal(io_write(fd, "x", at, str_make(zeros, 40), &err), 0);
+	}
+	close(fd);
+	s = open_store(state);
+	store_figures(s, &f);
+	assert_true(f.read_only);
+	assert_non_null(strstr(f.alarm, "log/0000000001.seg"));
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::readable ");
+	assert_int_equal(change(s, run_account, (void *)(uintptr_t) "bob@example.org", &err), -1);
+	assert_int_equal(err.kind, ERR_TEMP);
+	store_close(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(mail_for_a_mailbox_is_there_when_the_request_is_done),
+		TEST(an_account_comes_with_its_mailboxes),
+		TEST(replay_gives_the_same_index),
+		TEST(a_second_process_cannot_open_it),
+		TEST(the_same_call_gets_the_same_answer_also_after_a_restart),
+		TEST(a_failed_request_leaves_nothing_behind),
+		TEST(new_mail_is_refused_below_the_reserve_and_the_rest_goes_on),
+		TEST(a_failed_flush_ends_the_process_unanswered),
+		TEST(a_damaged_log_is_read_and_not_written),
+	};
+
+	log_capture(test_quiet, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

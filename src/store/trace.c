@@ -1,0 +1,245 @@
+#include "store/trace.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/schema.h"
+#include "store/store_private.h"
+
+#include <stdio.h>
+
+enum { STEP = 1000, LAZY_MS = 200 };
+
+static int make_tables(struct db *db, struct err *err)
+{
+	int64_t tables = 0;
+
+	if (db_int(db, &tables, "SELECT count(*) FROM sqlite_master WHERE name = 'trace'",
+		    DB_NOARGS, err) < 0)
+		return -1;
+	if (tables)
+		return 0;
+	if (db_begin(db, err) < 0)
+		return -1;
+	if (db_script(db, str_c(schema_0001_trace), err) == 0 && db_commit(db, err) == 0)
+		return 0;
+	db_rollback(db);
+	return -1;
+}
+
+static int read_position(struct follower *f, struct err *err)
+{
+	struct rows *r;
+	int got;
+
+	if (db_query(f->db, &r,
+		    "SELECT segment, next_offset, last_offset, sequence, batch, checksum"
+		    " FROM trace_position",
+		    DB_NOARGS, err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1)
+		f->at = (struct slog_position){ (uint64_t)rows_int(r, 0), (uint64_t)rows_int(r, 1),
+			(uint64_t)rows_int(r, 2), (uint64_t)rows_int(r, 3),
+			(uint64_t)rows_int(r, 4), (uint32_t)rows_int(r, 5) };
+	rows_free(&r);
+	return got < 0 ? -1 : 0;
+}
+
+static int save_position(struct follower *f, const struct slog_position *at, struct err *err)
+{
+	return db_exec(f->db,
+		"UPDATE trace_position SET segment = $1, next_offset = $2, last_offset = $3,"
+		" sequence = $4, batch = $5, checksum = $6",
+		DB_ARGS(DB_I((int64_t)at->segment), DB_I((int64_t)at->offset),
+			DB_I((int64_t)at->last), DB_I((int64_t)at->sequence),
+			DB_I((int64_t)at->batch), DB_I(at->checksum)),
+		err);
+}
+
+static int write_row(struct follower *f, const struct effect_trace *e, struct err *err)
+{
+	return db_exec(f->db,
+		"INSERT INTO trace (message, time, event, address, text) VALUES ($1, $2, $3, $4, "
+		"$5)",
+		DB_ARGS(DB_I((int64_t)e->message), DB_I(e->time), DB_T(e->event), DB_T(e->address),
+			DB_T(e->text)),
+		err);
+}
+
+static int follow_record(void *arg, const struct slog_record *r, struct err *err)
+{
+	struct str effects = r->effects, fields;
+	struct follower *f = arg;
+	struct effect_trace e;
+	uint16_t number;
+
+	while (effect_next(&effects, &number, &fields))
+		if (number == EFFECT_trace && effect_trace_get(fields, &e) &&
+			write_row(f, &e, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* Read along for a step. 1: there is more. */
+static int follow(struct store *s, uint64_t until, struct err *err)
+{
+	struct follower *f = &s->follower;
+	struct slog_position at = f->at;
+	int n;
+
+	if (db_begin(f->db, err) < 0)
+		return -1;
+	n = slog_follow(s->dir, &at, until, STEP, follow_record, f, err);
+	if (n < 0 || save_position(f, &at, err) < 0 || db_commit(f->db, err) < 0) {
+		db_rollback(f->db);
+		return -1;
+	}
+	pthread_mutex_lock(&f->lock);
+	f->at = at;
+	pthread_mutex_unlock(&f->lock);
+	return n == STEP;
+}
+
+/* It may be a moment behind: many records at once cost less. */
+static void sleep_a_little(struct follower *f)
+{
+	int64_t at = clock_after(LAZY_MS * CLOCK_MSEC);
+	struct timespec until = { .tv_sec = (time_t)(at / CLOCK_SEC),
+		.tv_nsec = (long)(at % CLOCK_SEC) };
+
+	while (!f->stop && !f->hurry && pthread_cond_timedwait(&f->cond, &f->lock, &until) == 0)
+		;
+}
+
+static void *follow_log(void *arg)
+{
+	struct store *s = arg;
+	struct follower *f = &s->follower;
+	struct err err = ERR_INIT;
+
+	pthread_mutex_lock(&f->lock);
+	while (!f->stop && !f->failed) {
+		uint64_t until = f->until;
+		int got = 1;
+
+		if (f->at.sequence >= until) {
+			pthread_cond_wait(&f->cond, &f->lock);
+			sleep_a_little(f);
+			continue;
+		}
+		f->hurry = false;
+		pthread_mutex_unlock(&f->lock);
+		while (got == 1)
+			got = follow(s, until, &err);
+		if (got < 0)
+			log_event(LOG_ERROR, "store.trace", L_ERR(&err));
+		pthread_mutex_lock(&f->lock);
+		f->failed = got < 0;
+		pthread_cond_broadcast(&f->cond);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return NULL;
+}
+
+/* trace.db that cannot be used is no reason to refuse mail. */
+int follower_start(struct store *s, struct err *err)
+{
+	struct follower *f = &s->follower;
+	struct err why = ERR_INIT;
+	pthread_condattr_t a;
+	char url[STORE_URL];
+
+	(void)err;
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->cond, &a);
+	pthread_condattr_destroy(&a);
+	f->until = s->at.sequence;
+	index_url(s, url, "trace.db");
+	f->failed = db_open(&f->db, url, DB_WRITE, &why) < 0 || make_tables(f->db, &why) < 0 ||
+		read_position(f, &why) < 0;
+	if (f->failed)
+		log_event(LOG_ERROR, "store.trace", L_ERR(&why));
+	else
+		f->running = pthread_create(&f->thread, NULL, follow_log, s) == 0;
+	f->started = true;
+	return 0;
+}
+
+void follower_stop(struct store *s)
+{
+	struct follower *f = &s->follower;
+
+	if (!f->started)
+		return;
+	pthread_mutex_lock(&f->lock);
+	f->stop = true;
+	pthread_cond_broadcast(&f->cond);
+	pthread_mutex_unlock(&f->lock);
+	if (f->running)
+		pthread_join(f->thread, NULL);
+	db_close(&f->db);
+	pthread_cond_destroy(&f->cond);
+	pthread_mutex_destroy(&f->lock);
+}
+
+void follower_tell(struct store *s, uint64_t sequence)
+{
+	struct follower *f = &s->follower;
+
+	pthread_mutex_lock(&f->lock);
+	if (f->at.sequence >= f->until)
+		pthread_cond_broadcast(&f->cond);
+	f->until = sequence;
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* Until everything committed so far is in trace.db. */
+static void catch_up(struct follower *f)
+{
+	int64_t at = clock_after(5 * CLOCK_SEC);
+	struct timespec until = { .tv_sec = (time_t)(at / CLOCK_SEC),
+		.tv_nsec = (long)(at % CLOCK_SEC) };
+	uint64_t want;
+
+	pthread_mutex_lock(&f->lock);
+	want = f->until;
+	f->hurry = true;
+	pthread_cond_broadcast(&f->cond);
+	while (f->running && !f->failed && !f->stop && f->at.sequence < want &&
+		pthread_cond_timedwait(&f->cond, &f->lock, &until) == 0)
+		;
+	pthread_mutex_unlock(&f->lock);
+}
+
+int trace_list(struct view *v, uint64_t message, struct str address, uint64_t after, trace_fn *fn,
+	void *arg, struct err *err)
+{
+	struct db *db = NULL;
+	struct rows *r = NULL;
+	char url[STORE_URL];
+	int got = -1;
+
+	catch_up(&v->store->follower);
+	index_url(v->store, url, "trace.db");
+	if (db_open(&db, url, DB_READ, err) < 0)
+		return -1;
+	if (db_query(db, &r,
+		    message ? "SELECT id, message, time, event, address, text FROM trace"
+			      " WHERE message = $1 AND $2 = $2 AND id > $3 ORDER BY id"
+			    : "SELECT id, message, time, event, address, text FROM trace"
+			      " WHERE message IN (SELECT message FROM trace WHERE address = $2)"
+			      " AND $1 = 0 AND id > $3 ORDER BY id",
+		    DB_ARGS(DB_I((int64_t)message), DB_T(address), DB_I((int64_t)after)), err) == 0)
+		while ((got = rows_next(r, err)) == 1) {
+			const struct trace_row row = { (uint64_t)rows_int(r, 0),
+				(uint64_t)rows_int(r, 1), rows_int(r, 2), rows_str(r, 3),
+				rows_str(r, 4), rows_str(r, 5) };
+
+			if (!fn(arg, &row))
+				break;
+		}
+	rows_free(&r);
+	db_close(&db);
+	return got < 0 ? -1 : 0;
+}

@@ -1,0 +1,19 @@
+/* trace.h - what happened to each message, for people. It stands in trace.db, which follows the log
+ * a moment behind the replies; it can always be made again from the log. */
+#ifndef STORE_TRACE_H
+#define STORE_TRACE_H
+
+#include "store/store.h"
+
+struct trace_row {
+	uint64_t position, message;
+	int64_t time;
+	struct str event, address, text;
+};
+typedef bool trace_fn(void *arg, const struct trace_row *row);
+/* Of a message, or (message 0) of mail from or to an address; oldest first, after that position.
+ * Waits until what was committed before is there. Reading job. */
+int trace_list(struct view *v, uint64_t message, struct str address, uint64_t after, trace_fn *fn,
+	void *arg, struct err *err);
+
+#endif

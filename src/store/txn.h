@@ -1,0 +1,35 @@
+/* txn.h - one request on the writer's thread: it reads, decides, and emits effects.
+ *
+ * emit_flags(t, &effect, err) and its like put the effect into the request's record and apply it to
+ * the index, so what the request reads afterwards is up to date. When the request fails, record and
+ * index go back to where they were.
+ */
+#ifndef STORE_TXN_H
+#define STORE_TXN_H
+
+#include "store/store.h"
+
+struct leases;
+
+struct txn {
+	struct view view; /* the writer's own connection: sees what this batch has done */
+	struct apply apply;
+	struct buf effects;
+	struct str body; /* of the job */
+	bool body_used;  /* goes into the record */
+	int64_t now;     /* seconds since 1970; the same for the whole request */
+	struct leases *leases;
+	uint64_t ended_lease; /* over when the request succeeds; 0: none */
+};
+
+/* The job's body becomes part of this record. Its place is filled in when the effect is applied. */
+void txn_use_body(struct txn *t);
+
+#define EFFECT(name, number, fields)                                                               \
+	int emit_##name(struct txn *t, const struct effect_##name *e, struct err *err);
+#define ROW(name, fields)
+#include "store/effect.def"
+#undef EFFECT
+#undef ROW
+
+#endif

@@ -1,0 +1,249 @@
+/* The writer's thread: batches of whatever is waiting (doc/store.md, "A batch"). */
+#include "base/clock.h"
+#include "store/io.h"
+#include "store/queue.h"
+#include "store/store_private.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { EFFECTS_MAX = 128 << 20, EXPECTED_EFFECTS = 4096 };
+
+/* The answer that this call got before. 1 found, 0 not, -1 (also when it was another call). */
+static int answered_before(struct txn *t, struct store_job *job, struct err *err)
+{
+	struct rows *r;
+	int got;
+
+	if (db_query(t->view.db, &r,
+		    "SELECT kind, owner, answer FROM call_even WHERE id = $1"
+		    " UNION ALL SELECT kind, owner, answer FROM call_odd WHERE id = $1",
+		    DB_ARGS(DB_I((int64_t)job->call)), err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1 && (rows_int(r, 0) != job->kind || (uint64_t)rows_int(r, 1) != job->owner))
+		got = err_set(err, ERR_PROTO, "call id was used for something else");
+	if (got == 1) {
+		buf_clear(&job->answer);
+		buf_add(&job->answer, rows_str(r, 2));
+		job->repeated = true;
+		if (!buf_ok(&job->answer))
+			got = err_set(err, ERR_TEMP, "out of memory for an answer");
+	}
+	rows_free(&r);
+	return got;
+}
+
+static int run_job(struct store *s, struct store_job *job, struct err *err)
+{
+	struct txn *t = &s->txn;
+	int got;
+
+	if (job->call) {
+		got = answered_before(t, job, err);
+		if (got)
+			return got < 0 ? -1 : 0;
+	}
+	if (job->intake && !store_has_room(s))
+		return err_set(err, ERR_FULL, "disk nearly full: no new mail is taken");
+	if (job->write(t, job, err) < 0)
+		return -1;
+	if (job->call &&
+		emit_call(t,
+			&(struct effect_call){
+				job->call, job->kind, job->owner, buf_str(&job->answer) },
+			err) < 0)
+		return -1;
+	if (t->effects.n == 0)
+		return 0;
+	return slog_batch_add(s->log, clock_wall_us(), t->body_used ? t->body : STR(""),
+		buf_str(&t->effects), err);
+}
+
+/* -1: the transaction cannot go on. A failed job is only a job that failed. */
+static int run_saved(struct store *s, struct store_job *job, struct err *err)
+{
+	struct txn *t = &s->txn;
+	struct counters before = s->next;
+
+	buf_clear(&t->effects);
+	buf_clear(&job->answer);
+	t->body = job->body;
+	t->body_used = false;
+	t->ended_lease = 0;
+	t->now = clock_wall();
+	t->apply.changes = &job->changes;
+	job->changes.n = 0;
+	job->changes.queue = false;
+	slog_body_place(s->log, &t->apply.segment, &t->apply.place);
+	if (db_save(s->index, err) < 0)
+		return -1;
+	job->err = ERR_INIT;
+	job->result = run_job(s, job, &job->err);
+	if (job->result == 0) {
+		queue_lease_ended(t->leases, t->ended_lease);
+		return db_keep(s->index, err);
+	}
+	s->next = before;
+	if (!db_in_transaction(s->index))
+		return err_wrap(err, "index rolled back: %.180s", job->err.msg);
+	return db_undo(s->index, err);
+}
+
+static int commit_batch(struct store *s, struct err *err)
+{
+	struct slog_position after;
+
+	if (slog_batch_commit(s->log, &after, err) < 0)
+		return -1;
+	if (after.sequence != s->at.sequence) {
+		s->records_since_checkpoint += after.sequence - s->at.sequence;
+		if (index_save(s, &after, err) < 0)
+			return -1;
+	}
+	if (db_commit(s->index, err) < 0)
+		return err_wrap(err, "commit the index");
+	return 0;
+}
+
+static size_t expected(const struct store_job *job)
+{
+	return job->body.n + EXPECTED_EFFECTS;
+}
+
+/* Run jobs from the front of the list as one batch. The finished ones come out in `done`. -1:
+ * fatal. */
+static int run_batch(
+	struct store *s, struct store_job **jobs, struct job_list *done, struct err *err)
+{
+	unsigned n = 0;
+
+	if (db_begin(s->index, err) < 0)
+		return err_wrap(err, "begin a batch");
+	while (*jobs && n < STORE_BATCH_JOBS && slog_batch_fits(s->log, expected(*jobs))) {
+		struct store_job *job = *jobs;
+
+		*jobs = job->next;
+		if (run_saved(s, job, err) < 0)
+			return -1;
+		job_list_add(done, job);
+		n++;
+	}
+	if (commit_batch(s, err) < 0)
+		return -1;
+	atomic_fetch_add(&s->commits, n);
+	atomic_fetch_add(&s->batches, 1);
+	return 0;
+}
+
+/* No batch can begin: the log is read-only, or no segment could be made. */
+static void refuse_all(struct store *s, struct store_job *jobs, const struct err *why)
+{
+	while (jobs) {
+		struct store_job *job = jobs;
+
+		jobs = job->next;
+		job->result = -1;
+		job->err = *why;
+		store_finish(s, job);
+	}
+}
+
+static void run_jobs(struct store *s, struct store_job *jobs)
+{
+	while (jobs) {
+		struct err err = ERR_INIT;
+		struct job_list done;
+
+		job_list_init(&done);
+		if (slog_batch_begin(s->log, expected(jobs), &err) < 0) {
+			refuse_all(s, jobs, &err);
+			return;
+		}
+		if (run_batch(s, &jobs, &done, &err) < 0) {
+			s->failed = true;
+			store_fatal(s, &err);
+			return;
+		}
+		follower_tell(s, s->at.sequence);
+		while (done.first) {
+			struct store_job *job = done.first;
+
+			done.first = job->next;
+			store_finish(s, job);
+		}
+		checkpoint_consider(s);
+	}
+}
+
+static void run_housekeeping(struct store *s)
+{
+	struct store_job job = { .write = housekeeping_run };
+	struct err err = ERR_INIT;
+	struct job_list done;
+	struct store_job *jobs = &job;
+
+	atomic_store(&s->has_room,
+		s->options.reserve_bytes == 0 || io_free_bytes(s->dir) >= s->options.reserve_bytes);
+	job_list_init(&done);
+	if (slog_damage(s->log) || slog_batch_begin(s->log, EXPECTED_EFFECTS, &err) < 0)
+		return;
+	if (run_batch(s, &jobs, &done, &err) < 0) {
+		s->failed = true;
+		store_fatal(s, &err);
+	}
+	store_job_free(&job);
+}
+
+static void *write_jobs(void *arg)
+{
+	struct store *s = arg;
+	struct job_queue *q = &s->writing;
+	struct store_job *jobs = NULL;
+	bool stop = false;
+
+	while (!s->failed && (!stop || jobs)) {
+		struct timespec until;
+
+		if (clock_mono() >= s->housekeeping) {
+			run_housekeeping(s);
+			s->housekeeping = clock_after(CLOCK_SEC);
+		}
+		until.tv_sec = (time_t)(s->housekeeping / CLOCK_SEC);
+		until.tv_nsec = (long)(s->housekeeping % CLOCK_SEC);
+		pthread_mutex_lock(&q->lock);
+		if (!q->jobs.first && !q->stop)
+			pthread_cond_timedwait(&q->cond, &q->lock, &until);
+		jobs = q->jobs.first;
+		job_list_init(&q->jobs);
+		stop = q->stop;
+		pthread_mutex_unlock(&q->lock);
+		run_jobs(s, jobs);
+	}
+	return NULL;
+}
+
+int writer_start(struct store *s, struct err *err)
+{
+	struct txn *t = &s->txn;
+
+	t->view = (struct view){ s, s->index };
+	t->apply = (struct apply){ .db = s->index, .next = &s->next };
+	t->effects = BUF(EFFECTS_MAX);
+	if (pthread_create(&s->writer, NULL, write_jobs, s) != 0)
+		return err_set(err, ERR_TEMP, "cannot start the writer's thread");
+	s->writer_runs = true;
+	return 0;
+}
+
+void writer_stop(struct store *s)
+{
+	if (!s->writer_runs)
+		return;
+	pthread_mutex_lock(&s->writing.lock);
+	s->writing.stop = true;
+	pthread_cond_signal(&s->writing.cond);
+	pthread_mutex_unlock(&s->writing.lock);
+	pthread_join(s->writer, NULL);
+	buf_free(&s->txn.effects);
+}
