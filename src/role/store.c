@@ -438,10 +438,12 @@ static void clock_task(void *arg)
 	} while (err.kind != ERR_CANCELED);
 }
 
+/* SQLite takes no descriptor: it names its files from here. The sandbox may make this the root. */
 int role_store_prepare(struct role *r, struct err *err)
 {
-	(void)r;
-	(void)err;
+	for (size_t i = 0; i < r->file_count; i++)
+		if (r->files[i].purpose == FILE_DATA_DIR && fchdir(r->files[i].fd) < 0)
+			return err_sys(err, "enter", "the data folder");
 	return 0;
 }
 
@@ -455,9 +457,6 @@ static int open_store(struct store_role *s, struct err *err)
 		.fatal = fatal,
 		.arg = s };
 
-	/* SQLite takes no descriptor; the sandbox has made this folder the current one, or else: */
-	if (fchdir(s->dir) < 0)
-		return err_sys(err, "enter", "the data folder");
 	if (store_open(s->dir, &o, &s->store, err) < 0)
 		return -1;
 	return view_open(s->store, &s->view, err);
