@@ -1,6 +1,8 @@
 """SMTP from outside: every case speaks to the running program."""
 import email
+import os
 import re
+import signal
 import smtplib
 import socket
 import ssl
@@ -119,7 +121,8 @@ def test_addresses_beyond_ascii(demo):
 
 PARTS = [b"\r\n", b"\n", b"\r", b"\r\r\n", b"\n\r", b"\r\n\r", b"\n\n", b"\r\r", b"\n\r\n",
          b"\r\n\n", b"\0\r\n", b"\r\n\0", b"\r\0\n", b"\0\n", b"\n\0", b"\r\n\r\r\n"]
-ENDINGS = [(a, b) for a in PARTS for b in PARTS if (a, b) != (b"\r\n", b"\r\n")]
+ENDINGS = [(a, b) for a in PARTS for b in PARTS
+           if not (a == b"\r\n" and b.startswith(b"\r\n"))]
 FOLLOWS = b"MAIL FROM:<evil@sender.example>\r\nRCPT TO:<%s>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
 
 
@@ -142,7 +145,7 @@ def smuggle(demo, before, after, in_header, cut):
 
 
 def test_T001_no_message_is_smuggled_in(demo):
-    """CVE-2023-51764 and its kin: 255 endings that are none, in body and header, cut anywhere."""
+    """CVE-2023-51764 and its kin: 251 endings that are none, in body and header, cut anywhere."""
     assert len(ENDINGS) >= 200
     failed = [(a, b) for i, (a, b) in enumerate(ENDINGS)
               if not smuggle(demo, a, b, i % 3 == 0, i % (len(a) + len(b) + 2))]
@@ -420,8 +423,6 @@ def test_the_front_may_die(start_demo):
     """A role is disposable: the next connection is served by a new one."""
     demo = start_demo()
     demo.expect("role.ended .*name=mx")
-    import os
-    import signal
     os.kill(mx_pid(demo), signal.SIGKILL)
     demo.wait_log("role.ended .*name=mx")
     demo.wait_log("role.ready .*name=mx .*")
@@ -454,7 +455,7 @@ def test_login_and_sender(demo):
         assert re.search(r'auth-failed .*proto=submission mech=PLAIN user="%s" rip=127\.0\.0\.1 '
                          r'reason=bad-password' % re.escape(demo.USER1), line)
         assert s.login(demo.USER1, demo.PASS1)[0] == 235
-        assert s.cmd(f"MAIL FROM:<{demo.USER2}>")[0] in (553, 550)
+        assert s.cmd(f"MAIL FROM:<{demo.USER2}>")[0] == 553
         mark = token()
         assert s.message(demo.USER1, [demo.USER1, demo.USER2], text(mark, demo.USER1))[0] == 250
     for who in (1, 2):
@@ -495,7 +496,7 @@ def test_T042_nobody_sends_as_somebody_else(demo):
             assert 500 <= code <= 599, form
         code, _ = s.message(demo.USER1, demo.USER1,
                             f"From: Ann <{demo.USER1.upper()}>\r\nSubject: fine\r\n\r\n".encode())
-        assert code in (250, 550)
+        assert code == 250
     assert not any(mark.encode() in m for m in demo.messages(1))
 
 
