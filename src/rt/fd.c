@@ -79,6 +79,14 @@ void fd_forget(int fd)
 		task_wake(s->reader);
 	if (s->writer)
 		task_wake(s->writer);
+	s->reader = s->writer = NULL; /* the number may serve another descriptor before they run */
+}
+
+uint32_t fd_generation(int fd)
+{
+	const struct fd_state *s = state_of(fd);
+
+	return s ? s->generation : 0;
 }
 
 int fd_take(int fd, int events)

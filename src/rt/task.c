@@ -264,11 +264,16 @@ void signal_raise(struct signal *s)
  * nothing that happens between the waking and the running is lost. */
 static int wait_loop(struct task *t, int fd, int events, struct signal *sig, struct err *err)
 {
+	uint32_t generation = fd_generation(fd);
+
 	for (;;) {
 		int got;
 
 		if (task_must_stop(t))
 			return err_set(err, ERR_CANCELED, "cancelled");
+		/* Closed while we waited, and the number may be somebody else's already. */
+		if (fd >= 0 && fd_generation(fd) != generation)
+			return err_set(err, ERR_CLOSED, "descriptor %d was closed", fd);
 		got = (fd >= 0 ? fd_take(fd, events) : 0) | take_signal(sig);
 		if (got)
 			return got;

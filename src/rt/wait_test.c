@@ -212,6 +212,31 @@ static void nobody_waits_for_a_forgotten_descriptor(void **state)
 	assert_string_equal(trace, "closed closed ");
 }
 
+/* Between the forgetting and the running of who waited, the number belongs to something new. */
+static void forgets_and_watches_anew(void *arg)
+{
+	struct task_group *g;
+
+	(void)arg;
+	watch();
+	g = start(waits_forgotten);
+	task_yield();
+	fd_forget(fds[0]);
+	if (fd_watch(fds[0], &err) < 0)
+		note("watch");
+	note_wait(task_wait(fds[0], WAIT_READ, NULL, clock_after(CLOCK_MSEC), &err));
+	task_group_join(g);
+	task_group_end(&g);
+	fd_forget(fds[0]);
+}
+
+static void who_waited_for_a_closed_descriptor_does_not_wait_for_its_successor(void **state)
+{
+	(void)state;
+	LOOP(forgets_and_watches_anew);
+	assert_string_equal(trace, "closed timeout ");
+}
+
 static void closes_and_reopens(void *arg)
 {
 	int again;
@@ -603,6 +628,7 @@ int main(void)
 		T(the_end_of_the_stream_counts_as_input),
 		T(two_tasks_may_wait_for_the_two_directions),
 		T(nobody_waits_for_a_forgotten_descriptor),
+		T(who_waited_for_a_closed_descriptor_does_not_wait_for_its_successor),
 		T(a_reused_number_does_not_inherit_old_events),
 		T(a_task_waits_for_input_and_signal_together),
 		T(a_signal_raised_before_the_wait_is_not_lost_and_taken_once),
