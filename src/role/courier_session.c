@@ -1,0 +1,423 @@
+#include "role/courier_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "crypto/tls.h"
+#include "net/dial.h"
+#include "smtp/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIAL_TIME (30 * CLOCK_SEC)
+/* IPv6 gets this long when IPv4 could stand in, and is left out for a while when it fails (T152).
+ */
+#define DIAL_TIME_V6 (1 * CLOCK_SEC)
+#define V6_BAD (600 * CLOCK_SEC)
+#define LINGER (1 * CLOCK_SEC)
+#define PROVIDER_TIME (30 * CLOCK_SEC)
+
+enum { PIECE = 60000, TRIES_MAX = 3 };
+
+_Static_assert((int)SMTP_BODY == (int)PHASE_BODY && (int)SMTP_TLS == (int)PHASE_TLS &&
+		(int)SMTP_RCPT == (int)PHASE_RCPT,
+	"the phases of smtp/client.h and route/reply.h");
+
+struct session {
+	struct courier *c;
+	struct dest *d;
+	struct smtp_client *client;
+	struct target_list targets;
+	size_t next;               /* target to try next */
+	char remote[TEXT_MAX + 1]; /* "mx.example.net[192.0.2.1]:25" */
+	char host[256];
+	struct smtp_answer answer; /* why the last target would not have us */
+	struct err err;
+	unsigned jobs, done; /* taken for this connection; brought to an end on it */
+	struct signal go;
+	struct session *next_idle;
+	bool is_idle;
+};
+
+void session_wake(struct session *s)
+{
+	signal_raise(&s->go);
+}
+
+struct session *session_next_idle(struct session *s)
+{
+	return s->next_idle;
+}
+
+/* ---- connecting ---- */
+
+static int start_tls(void *arg, struct conn *c, struct err *err)
+{
+	struct session *s = arg;
+	bool verify = s->d->route.tls != ROUTE_TLS_MAY;
+	struct tls_client *tls = verify ? s->c->verified : s->c->any;
+
+	if (!tls)
+		return err_set(err, ERR_TEMP, "no authorities to verify the server with");
+	return conn_start_tls_client(c, tls, str_c(s->host), err);
+}
+
+/* The password of this route, in passing. */
+static int get_login(struct session *s, struct str *user, struct secret *password,
+	struct reply *hold, struct err *err)
+{
+	struct vault_provider_req q = { .route = s->d->route.name };
+	struct vault_provider_rep a;
+	int64_t deadline = clock_after(PROVIDER_TIME);
+	struct channel *ch = link_wait(s->c->vault, deadline, err);
+
+	if (!ch || vault_provider(ch, &q, deadline, &a, hold, err) < 0)
+		return err->kind == ERR_NOTFOUND
+			? err_set(err, ERR_TEMP, "no password is kept for the route " STR_F,
+				  STR_A(s->d->route.name))
+			: -1;
+	*user = a.user;
+	return secret_copy(password, a.password, err);
+}
+
+static int open_client(struct session *s, struct conn *c, enum smtp_encryption encryption)
+{
+	struct smtp_client_options o = { .helo = conf_str(s->c->conf, CONF_HOSTNAME),
+		.encryption = encryption,
+		.start_tls = start_tls,
+		.arg = s,
+		.times = SMTP_TIMES };
+	struct secret password = SECRET_NONE;
+	struct reply hold = { 0 };
+	int r = -1;
+
+	s->answer = (struct smtp_answer){ .phase = SMTP_LOGIN };
+	if (s->d->route.login && get_login(s, &o.user, &password, &hold, &s->err) < 0) {
+		conn_free(&c);
+		goto out;
+	}
+	if (s->d->route.login)
+		o.password = &password;
+	r = smtp_client_open(&s->client, c, &o, &s->answer, &s->err);
+out:
+	secret_free(&password);
+	reply_free(&hold);
+	return r;
+}
+
+static int connect_target(struct session *s, const struct target *t, enum smtp_encryption how)
+{
+	bool v6 = route_address_is_v6(str_c(t->address)), other = false;
+	struct conn *c = NULL;
+
+	for (size_t i = 0; i < s->targets.count; i++)
+		other |= !route_address_is_v6(str_c(s->targets.t[i].address));
+	s->answer = (struct smtp_answer){ .phase = SMTP_CONNECT };
+	s->err = ERR_INIT;
+	if (dial(str_c(t->address), t->port, clock_after(v6 && other ? DIAL_TIME_V6 : DIAL_TIME),
+		    &c, &s->err) < 0) {
+		if (v6 && other && s->err.kind != ERR_CANCELED)
+			s->c->v6_bad_until = clock_after(V6_BAD);
+		return -1;
+	}
+	return open_client(s, c, how);
+}
+
+static void name_target(struct session *s, const struct target *t)
+{
+	snprintf(s->host, sizeof s->host, "%s", t->name);
+	snprintf(s->remote, sizeof s->remote, "%s[%s]:%u", t->name, t->address, (unsigned)t->port);
+}
+
+static int try_target(struct session *s, const struct target *t)
+{
+	static const enum smtp_encryption wanted[] = { [ROUTE_TLS_MAY] = SMTP_MAY,
+		[ROUTE_TLS_REQUIRE] = SMTP_STARTTLS,
+		[ROUTE_TLS_IMPLICIT] = SMTP_WRAPPED };
+	enum smtp_encryption how = wanted[s->d->route.tls];
+
+	name_target(s, t);
+	if (connect_target(s, t, how) == 0)
+		return 0;
+	/* T153, RFC 3207 4.1: a broken handshake is no reason to keep mail that may go in clear. */
+	if (how != SMTP_MAY || s->answer.phase != SMTP_TLS || s->err.kind == ERR_CANCELED)
+		return -1;
+	log_event(LOG_WARN, "courier.tls-failed", L_Z("relay", s->remote), L_ERR(&s->err));
+	return connect_target(s, t, SMTP_CLEAR);
+}
+
+/* -1: none of the targets that are left will have us. */
+static int connect_next(struct session *s)
+{
+	s->jobs = s->done = 0;
+	while (s->next < s->targets.count) {
+		const struct target *t = &s->targets.t[s->next++];
+
+		if (try_target(s, t) == 0) {
+			s->d->proven = true;
+			return 0;
+		}
+		log_event(LOG_INFO, "courier.host-failed", L_Z("relay", s->remote), L_ERR(&s->err));
+		if (s->err.kind == ERR_CANCELED)
+			return -1;
+	}
+	return -1;
+}
+
+/* ---- one message ---- */
+
+struct body {
+	struct job *j;
+	uint64_t at;
+	struct reply hold;
+};
+
+static int read_body(void *arg, struct str *piece, struct err *err)
+{
+	struct body *b = arg;
+	struct store_lease_body_req q = { .lease = b->j->lease, .offset = b->at, .length = PIECE };
+	struct store_lease_body_rep a;
+	struct channel *ch = link_channel(b->j->c->store, b->j->generation);
+
+	reply_free(&b->hold);
+	*piece = STR("");
+	if (b->at >= b->j->size)
+		return 0;
+	if (!ch)
+		return err_set(err, ERR_TEMP, "the store has restarted");
+	if (store_lease_body(ch, &q, clock_after(60 * CLOCK_SEC), &a, &b->hold, err) < 0)
+		return err_wrap(err, "read the message");
+	if (a.data.n == 0)
+		return err_set(err, ERR_TEMP, "the message is shorter than it should be");
+	b->at += a.data.n;
+	*piece = a.data;
+	return 0;
+}
+
+static void take_answer(
+	struct session *s, struct job *j, struct job_rcpt *r, const struct smtp_answer *a)
+{
+	struct reply_verdict v = reply_judge((enum reply_phase)a->phase, a->code, str_c(a->status));
+	struct outcome *o = &r->out;
+
+	if (a->code == 0)
+		return; /* not this server's word on the recipient */
+	o->state = v.outcome == REPLY_OK   ? RCPT_DELIVERED
+		: v.outcome == REPLY_NEVER ? RCPT_FAILED
+					   : RCPT_DEFERRED;
+	o->relayed = o->state == RCPT_DELIVERED && !smtp_client_has_dsn(s->client);
+	o->code = a->code;
+	o->text = job_text(j, str_c(a->text));
+	o->remote = a->ours ? STR("") : job_text(j, str_c(s->remote));
+	memcpy(o->status, v.status, sizeof o->status);
+}
+
+/* Does nobody know whether the server has the message? (T103, T150: then it is sent again.) */
+static bool is_in_doubt(const struct smtp_client_rcpt *rcpts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rcpts[i].answer.code == 0 && rcpts[i].answer.phase == SMTP_BODY)
+			return true;
+	return false;
+}
+
+/* The server's 421 is about the connection, not about the recipient. */
+static bool is_goodbye(const struct smtp_client_rcpt *rcpts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rcpts[i].answer.code != 421)
+			return false;
+	return n > 0;
+}
+
+/* Gives whether the job is settled: every recipient has an outcome. */
+static bool send_job(struct session *s, struct job *j)
+{
+	struct smtp_client_rcpt *rcpts = calloc(j->rcpt_count, sizeof *rcpts);
+	struct body body = { .j = j };
+	struct smtp_client_mail m = { .from = j->sender,
+		.size = j->size,
+		.eight_bit = j->flags & DELIVER_8BIT,
+		.utf8 = j->flags & DELIVER_UTF8,
+		.ret = j->ret,
+		.envid = j->envid,
+		.rcpts = rcpts,
+		.rcpt_count = j->rcpt_count,
+		.read = read_body,
+		.arg = &body };
+
+	s->err = ERR_INIT;
+	if (!rcpts) {
+		err_set(&s->err, ERR_TEMP, "out of memory");
+		return false;
+	}
+	for (size_t i = 0; i < j->rcpt_count; i++)
+		rcpts[i] = (struct smtp_client_rcpt){ .address = j->rcpts[i].address,
+			.notify = j->rcpts[i].notify,
+			.orcpt = j->rcpts[i].orcpt };
+	(void)smtp_client_send(s->client, &m, &s->err);
+	if (!is_goodbye(rcpts, j->rcpt_count))
+		for (size_t i = 0; i < j->rcpt_count; i++)
+			take_answer(s, j, &j->rcpts[i], &rcpts[i].answer);
+	else
+		err_set(&s->err, ERR_TEMP, "%u %s", rcpts[0].answer.code, rcpts[0].answer.text);
+	if (is_in_doubt(rcpts, j->rcpt_count))
+		job_settle(j, RCPT_DEFERRED, 0, "4.4.2",
+			STR("the connection broke before the server said whether it has the "
+			    "message"),
+			str_c(s->remote));
+	reply_free(&body.hold);
+	free(rcpts);
+	return job_is_settled(j);
+}
+
+/* A connection that broke, or a server that says goodbye: where others went through, or on another
+ * host, the message may do better; one that breaks several connections is put off. */
+static void give_back(struct session *s, struct job *j)
+{
+	bool elsewhere = s->done > 0 || s->next < s->targets.count;
+
+	if (task_cancelled()) {
+		j->busy = false;
+		dest_put_back(s->d, j);
+	} else if (job_is_void(j)) {
+		job_settle(j, RCPT_RELEASED, 0, "4.0.0", STR("the store has restarted"), STR(""));
+		job_finish(j);
+	} else if (j->tries < TRIES_MAX && elsewhere) {
+		j->tries++;
+		j->busy = false;
+		dest_put_back(s->d, j);
+	} else {
+		job_settle(j, RCPT_DEFERRED, 0, "4.4.2", str_c(s->err.msg), str_c(s->remote));
+		job_finish(j);
+	}
+}
+
+/* ---- a session ---- */
+
+static bool is_stopping(const struct session *s)
+{
+	return s->c->r->stopping;
+}
+
+/* Wait a moment for more: a connection is worth keeping while mail keeps coming. */
+static void linger(struct session *s)
+{
+	struct err err = ERR_INIT;
+	struct session **at = &s->d->idle;
+
+	s->is_idle = true;
+	s->next_idle = s->d->idle;
+	s->d->idle = s;
+	(void)task_wait(-1, 0, &s->go, clock_after(LINGER), &err);
+	while (*at && *at != s)
+		at = &(*at)->next_idle;
+	if (*at)
+		*at = s->next_idle;
+	s->is_idle = false;
+}
+
+static struct job *next_job(struct session *s)
+{
+	struct job *j;
+
+	if (is_stopping(s) || task_cancelled())
+		return NULL;
+	j = dest_take(s->d);
+	if (!j && s->jobs > 0 && smtp_client_usable(s->client)) {
+		linger(s);
+		j = is_stopping(s) || task_cancelled() ? NULL : dest_take(s->d);
+	}
+	return j;
+}
+
+/* Send what waits over this connection. */
+static void use_connection(struct session *s)
+{
+	struct job *j;
+
+	s->d->connected++;
+	while (s->jobs < SESSION_JOBS_MAX && smtp_client_usable(s->client) && (j = next_job(s))) {
+		s->jobs++;
+		if (send_job(s, j)) {
+			s->done++;
+			job_finish(j);
+		} else {
+			give_back(s, j);
+		}
+	}
+	s->d->connected--;
+}
+
+/* Every host refused: all that waits here waits on. But when others of our connections stand, it
+ * was only one too many (T151). */
+static void nobody_there(struct session *s)
+{
+	struct reply_verdict v = reply_judge(
+		(enum reply_phase)s->answer.phase, s->answer.code, str_c(s->answer.status));
+
+	if (task_cancelled())
+		return;
+	if (s->d->connected > 0) {
+		s->d->most = s->d->connected;
+		return;
+	}
+	dest_settle_all(s->d, RCPT_DEFERRED, s->answer.code,
+		s->answer.phase == SMTP_CONNECT ? "4.4.1" : v.status,
+		s->answer.code ? str_c(s->answer.text) : str_c(s->err.msg), str_c(s->remote));
+}
+
+/* Connection after connection until nothing waits. A connection over which nothing came to an end
+ * leads to the next host; three such in a row, and the destination is taken for down. */
+static void deliver_all(struct session *s)
+{
+	unsigned broken = 0;
+
+	while (s->d->queued > 0 && !is_stopping(s)) {
+		if (broken == TRIES_MAX || connect_next(s) < 0) {
+			nobody_there(s);
+			return;
+		}
+		use_connection(s);
+		smtp_client_close(&s->client);
+		if (s->done > 0) {
+			broken = 0;
+			s->next--; /* a good host */
+			if (s->c->hungry)
+				return; /* others wait for a connection */
+		} else if (s->jobs > 0) {
+			broken++;
+			if (s->next == s->targets.count)
+				s->next = 0;
+		}
+	}
+}
+
+static void deliver(struct session *s)
+{
+	const char *status = "4.3.0";
+	enum mx_verdict v = courier_resolve(s->c, &s->d->route, &s->targets, &status, &s->err);
+
+	if (v == MX_USE)
+		deliver_all(s);
+	else if (!task_cancelled())
+		dest_settle_all(s->d, v == MX_FAIL ? RCPT_FAILED : RCPT_DEFERRED, 0, status,
+			str_c(s->err.msg), STR(""));
+}
+
+void session_start(void *arg)
+{
+	struct dest *d = arg;
+	struct session *s = calloc(1, sizeof *s);
+
+	if (s) {
+		s->c = d->c;
+		s->d = d;
+		task_describe(str_c(d->key));
+		deliver(s);
+		free(s);
+	}
+	dest_session_ended(d);
+}

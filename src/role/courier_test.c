@@ -1,0 +1,692 @@
+/* The courier role as it runs, between a store that is an array, a resolver that is a table, and
+ * mail servers on loopback that do what the recipient's name says. */
+#include "role/courier_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "dns/rdata.h"
+#include "net/conn.h"
+#include "net/listen.h"
+#include "role/link_private.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char trace[2000];
+static struct err err;
+
+static void add(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void add(const char *fmt, ...)
+{
+	size_t n = strlen(trace);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(trace + n, sizeof trace - n, fmt, ap);
+	va_end(ap);
+}
+
+/* ---- a store ---- */
+
+enum { MAILS_MAX = 40, BODIES = 8 };
+
+struct mail {
+	const char *sender, *to, *domain;
+	bool leased;
+	uint8_t state, notify, ret; /* state 0: waits */
+	uint32_t attempts, retry_after;
+	int64_t age;
+	char status[16], text[600], remote[400];
+};
+
+static struct {
+	struct channel *ch;
+	struct mail mail[MAILS_MAX];
+	size_t mails;
+	struct buf body[BODIES]; /* of transactions, by number */
+	struct buf report;       /* the last one that was committed */
+	int reports;
+	struct signal told; /* a result has come */
+	bool deaf;          /* take results but do not answer them */
+	struct request *kept;
+} store;
+
+static const char body[] = "Subject: hello\r\nFrom: ann@example.test\r\n\r\nIt works.\r\n";
+
+static struct mail *add_mail(const char *sender, const char *to)
+{
+	struct mail *m = &store.mail[store.mails++];
+
+	*m = (struct mail){ .sender = sender, .to = to, .domain = strchr(to, '@') + 1 };
+	return m;
+}
+
+static void lease_asked(struct request *req)
+{
+	struct store_lease_req q;
+	struct store_lease_rep a = { 0 };
+	struct buf items = BUF(60000), rcpts = BUF(1000);
+	uint32_t n = 0;
+
+	assert_int_equal(store_lease_req_get(req->body, &q, &err), 0);
+	for (size_t i = 0; i < store.mails && n < q.max; i++) {
+		struct mail *m = &store.mail[i];
+		struct store_lease_rcpt r = { .rcpt = 100 + i,
+			.address = str_c(m->to),
+			.notify = m->notify,
+			.attempts = m->attempts };
+		struct store_lease_item item = { .lease = 1000 + i,
+			.message = 500 + i,
+			.sender = str_c(m->sender),
+			.arrived = clock_wall() - m->age,
+			.size = sizeof body - 1,
+			.ret = m->ret,
+			.domain = str_c(m->domain) };
+
+		if (m->leased || m->state)
+			continue;
+		buf_clear(&rcpts);
+		store_lease_rcpt_put(&rcpts, &r);
+		item.rcpts = buf_str(&rcpts);
+		store_lease_item_put(&items, &item);
+		m->leased = true;
+		n++;
+	}
+	a.items = buf_str(&items);
+	store_lease_answer(&req, &a);
+	buf_free(&items);
+	buf_free(&rcpts);
+}
+
+static void body_asked(struct request *req)
+{
+	struct store_lease_body_req q;
+	struct store_lease_body_rep a = { .size = sizeof body - 1 };
+
+	assert_int_equal(store_lease_body_req_get(req->body, &q, &err), 0);
+	a.data = str_head(str_from(str_c(body), (size_t)q.offset), q.length);
+	store_lease_body_answer(&req, &a);
+}
+
+static void result_asked(struct request *req)
+{
+	struct store_result_req q;
+	struct store_result_rep a = { .ok = 1 };
+	struct store_result_item item;
+
+	assert_int_equal(store_result_req_get(req->body, &q, &err), 0);
+	while (!store.deaf && store_result_item_next(&q.results, &item)) {
+		struct mail *m = &store.mail[item.rcpt - 100];
+
+		assert_true(m->leased);
+		m->leased = false;
+		m->state = item.state;
+		m->retry_after = item.retry_after;
+		str_z(item.status, m->status, sizeof m->status);
+		str_z(item.text, m->text, sizeof m->text);
+		str_z(item.remote, m->remote, sizeof m->remote);
+	}
+	if (q.txn && !store.deaf) {
+		assert_int_equal(q.size, store.body[q.txn % BODIES].n);
+		buf_clear(&store.report);
+		buf_add(&store.report, buf_str(&store.body[q.txn % BODIES]));
+		store.reports++;
+	}
+	signal_raise(&store.told);
+	if (store.deaf) {
+		store.kept = req;
+		return;
+	}
+	store_result_answer(&req, &a);
+}
+
+static void store_asked(void *arg, struct request *req)
+{
+	struct store_txn_body b;
+
+	(void)arg;
+	if (req->type == MSG_store_lease) {
+		lease_asked(req);
+	} else if (req->type == MSG_store_lease_body) {
+		body_asked(req);
+	} else if (req->type == MSG_store_result) {
+		result_asked(req);
+	} else {
+		if (req->type == MSG_store_txn_body && store_txn_body_get(req->body, &b, &err) == 0)
+			buf_add(&store.body[b.txn % BODIES], b.data);
+		request_free(&req);
+	}
+}
+
+/* ---- a resolver ---- */
+
+/* Names that have one answer of one kind; everything else does not exist. */
+static const struct record {
+	const char *name;
+	enum dns_type type;
+	uint8_t status;
+	struct str data;
+} records[] = {
+	{ "mx.test", DNS_TYPE_MX, DNS_OK, STR_INIT("\0\x0a\4here\4test\0") },
+	{ "here.test", DNS_TYPE_A, DNS_OK, STR_INIT("\x7f\0\0\1") },
+	{ "here.test", DNS_TYPE_AAAA, DNS_NODATA, STR_INIT("") },
+	{ "null.test", DNS_TYPE_MX, DNS_OK, STR_INIT("\0\0\0") },
+	{ "slow.test", DNS_TYPE_MX, DNS_TEMP, STR_INIT("") },
+	{ "bogus.test", DNS_TYPE_MX, DNS_BOGUS, STR_INIT("") },
+	{ "empty.test", DNS_TYPE_MX, DNS_NODATA, STR_INIT("") },
+	{ "empty.test", DNS_TYPE_A, DNS_NODATA, STR_INIT("") },
+	{ "empty.test", DNS_TYPE_AAAA, DNS_NODATA, STR_INIT("") },
+	{ "away.test", DNS_TYPE_MX, DNS_OK, STR_INIT("\0\x0a\3far\4test\0") },
+	{ "far.test", DNS_TYPE_A, DNS_OK, STR_INIT("\xc0\0\2\1") },
+	{ "far.test", DNS_TYPE_AAAA, DNS_NODATA, STR_INIT("") },
+};
+
+static void dns_asked(void *arg, struct request *req)
+{
+	struct dns_query_req q;
+	struct dns_query_rep a = { .status = DNS_NXDOMAIN };
+	struct buf out = BUF(600);
+
+	(void)arg;
+	assert_int_equal(dns_query_req_get(req->body, &q, &err), 0);
+	for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+		struct dns_rdata d = { records[i].data };
+
+		if (!str_eq(q.name, str_c(records[i].name)) || q.type != records[i].type)
+			continue;
+		a.status = records[i].status;
+		if (a.status == DNS_OK)
+			dns_rdata_put(&out, &d);
+	}
+	a.records = buf_str(&out);
+	dns_query_answer(&req, &a);
+	buf_free(&out);
+}
+
+/* ---- a mail server ---- */
+
+static int listener = -1;
+static uint16_t port;
+static int connections, received, body_bytes;
+static struct signal release, at_dot; /* for "slow@": the reply to the dot waits for `release` */
+
+static bool is_to(const char *rcpt, const char *who)
+{
+	return strncmp(rcpt, who, strlen(who)) == 0;
+}
+
+static void read_message(struct conn *c)
+{
+	struct err why;
+	struct str line;
+	int bytes = 0;
+
+	conn_write(c, STR("354 go\r\n"));
+	while (conn_read_line(c, 1000, LINE_CRLF, &line, &why) == 0 && !str_eq(line, STR(".")))
+		bytes += (int)line.n + 2;
+	body_bytes = bytes;
+}
+
+/* One command; false ends the connection. */
+static bool serve_line(struct conn *c, struct str line, char *rcpt, size_t size)
+{
+	struct err why = ERR_INIT;
+
+	if (str_take(&line, STR("RCPT TO:<"))) {
+		str_z(str_head(line, str_find(line, '>')), rcpt, size);
+		conn_writef(c,
+			is_to(rcpt, "bad")             ? "550 5.1.1 no such user here\r\n"
+				: is_to(rcpt, "later") ? "451 4.2.1 not now\r\n"
+						       : "250 2.1.5 ok\r\n");
+	} else if (str_take(&line, STR("DATA"))) {
+		if (is_to(rcpt, "drop"))
+			return false;
+		if (is_to(rcpt, "bad") || is_to(rcpt, "later")) {
+			conn_write(c, STR("554 no recipients\r\n"));
+			return true;
+		}
+		read_message(c);
+		received++;
+		if (is_to(rcpt, "slow")) {
+			signal_raise(&at_dot);
+			if (task_wait(-1, 0, &release, NEVER, &why) < 0)
+				return false;
+		}
+		conn_write(c, STR("250 2.0.0 mine\r\n"));
+		if (is_to(rcpt, "once"))
+			conn_write(c, STR("421 4.3.2 and goodbye\r\n"));
+		return !is_to(rcpt, "once");
+	} else if (str_take(&line, STR("QUIT"))) {
+		conn_write(c, STR("221 bye\r\n"));
+		return false;
+	} else if (str_take(&line, STR("EHLO"))) {
+		conn_write(c, STR("250-here\r\n250 PIPELINING\r\n"));
+	} else {
+		conn_write(c, STR("250 ok\r\n"));
+	}
+	return true;
+}
+
+static void serve(void *arg)
+{
+	struct conn *c = arg;
+	struct err why;
+	struct str line;
+	char rcpt[200] = "";
+
+	connections++;
+	conn_write(c, STR("220 here ESMTP\r\n"));
+	while (conn_read_line(c, 1000, LINE_CRLF, &line, &why) == 0 &&
+		serve_line(c, line, rcpt, sizeof rcpt))
+		;
+	(void)conn_flush(c, &why);
+	conn_free(&c);
+}
+
+static struct task_group *servers;
+
+static void accept_all(void *arg)
+{
+	struct err why;
+	int fd;
+
+	(void)arg;
+	while (listen_accept(listener, &fd, &why) == 0)
+		(void)task_spawn(servers, "server", serve, conn_socket(fd), &why);
+}
+
+static void start_server(void)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof a;
+
+	assert_int_equal(listen_open(STR("127.0.0.1:0"), &listener, &err), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
+	port = ntohs(a.sin_port);
+}
+
+/* ---- what run.c is to a role ---- */
+
+static struct role role = { .name = "courier", .who = WHO_COURIER, .number = 3 };
+static struct link store_link, vault_link, dns_link;
+
+int role_take_file(struct role *r, uint8_t purpose, const char *name)
+{
+	(void)r;
+	(void)purpose;
+	(void)name;
+	return -1;
+}
+
+struct link *role_link(struct role *r, uint32_t who)
+{
+	(void)r;
+	return who == WHO_STORE ? &store_link : who == WHO_VAULT ? &vault_link : &dns_link;
+}
+
+void role_ready(struct role *r, const char *note)
+{
+	(void)r;
+	(void)note;
+}
+
+static struct channel *join(struct link *l, channel_handler *handler)
+{
+	int sv[2];
+	struct channel *ch;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv), 0);
+	ch = channel_new(role.group, sv[0], WHO_COURIER, 3, handler, NULL, NULL, &err);
+	link_put(l, sv[1], 1);
+	return ch;
+}
+
+static struct signal ended;
+
+static void run_courier(void *arg)
+{
+	struct err why = ERR_INIT;
+
+	(void)arg;
+	if (role_courier_main(&role, &why) < 0)
+		add("courier: %s ", why.msg);
+	signal_raise(&ended);
+}
+
+/* ---- a test: a function that runs as a task among all these ---- */
+
+static void (*test)(void);
+
+static void around_test(void *arg)
+{
+	struct channel *dns;
+
+	(void)arg;
+	role.group = task_group_new("role");
+	servers = task_group_new("servers");
+	store_link = (struct link){ .group = role.group, .who = WHO_STORE };
+	vault_link = (struct link){ .group = role.group, .who = WHO_VAULT };
+	dns_link = (struct link){ .group = role.group, .who = WHO_DNS };
+	(void)fd_watch(listener, &err);
+	if (task_spawn(servers, "accept", accept_all, NULL, &err) < 0 ||
+		role_courier_prepare(&role, &err) < 0 ||
+		task_spawn(role.group, "courier", run_courier, NULL, &err) < 0)
+		add("start: %s ", err.msg);
+	task_yield();
+	dns = join(&dns_link, dns_asked);
+	store.ch = join(&store_link, store_asked);
+	test();
+	role.stopping = true;
+	role.stop_by = clock_after(10 * CLOCK_SEC);
+	signal_raise(&role.stop);
+	if (task_wait(-1, 0, &ended, clock_after(20 * CLOCK_SEC), &err) < 0)
+		add("no end ");
+	task_group_end(&role.group);
+	fd_forget(listener);
+	task_group_end(&servers);
+	channel_close(&dns);
+	channel_close(&store.ch);
+	link_end(&store_link);
+	link_end(&dns_link);
+}
+
+static void with_courier(void (*fn)(void), const char *settings)
+{
+	char text[500];
+	struct conf_source from = { .kind = CONF_SERVER, .folder = "/tmp" };
+	struct conf *conf = NULL;
+
+	start_server();
+	snprintf(text, sizeof text,
+		"hostname mail.example.test; outbound.local-only on; outbound.port %u;"
+		"route { a.test smtp://127.0.0.1:%u; b.test smtp://localhost:%u; } %s",
+		port, port, port, settings);
+	from.text = str_c(text);
+	if (conf_load(&from, &conf, NULL, &err) < 0)
+		fail_msg("%s", err.msg);
+	role.conf = conf;
+	role.stopping = false;
+	store.reports = connections = received = 0;
+	store.deaf = false;
+	store.report = BUF(300000);
+	for (int i = 0; i < BODIES; i++)
+		store.body[i] = BUF(300000);
+	trace[0] = 0;
+	release = at_dot = store.told = ended = role.stop = (struct signal){ 0 };
+	err = ERR_INIT;
+	test = fn;
+	assert_int_equal(rt_main(around_test, NULL, &err), 0);
+	conf_free(&conf);
+	close(listener);
+	buf_free(&store.report);
+	for (int i = 0; i < BODIES; i++)
+		buf_free(&store.body[i]);
+	store.mails = 0;
+}
+
+/* Until the store knows of every message. */
+static void wait_for_results(void)
+{
+	size_t done;
+
+	for (;;) {
+		done = 0;
+		for (size_t i = 0; i < store.mails; i++)
+			done += store.mail[i].state != 0;
+		if (done == store.mails)
+			return;
+		if (task_wait(-1, 0, &store.told, clock_after(20 * CLOCK_SEC), &err) < 0) {
+			add("no result: %s ", err.msg);
+			return;
+		}
+	}
+}
+
+static void show(const struct mail *m)
+{
+	static const char *const words[] = { "waits", "delivered", "deferred", "failed",
+		"released" };
+
+	add("%s %s %s%s; ", m->to, words[m->state], m->status, m->retry_after ? " again" : "");
+}
+
+static void show_all(void)
+{
+	wait_for_results();
+	for (size_t i = 0; i < store.mails; i++)
+		show(&store.mail[i]);
+}
+
+/* ---- tests ---- */
+
+static void delivers_three(void)
+{
+	show_all();
+	add("connections %d received %d bytes %d reports %d", connections, received, body_bytes,
+		store.reports);
+}
+
+static void messages_of_one_destination_share_connections(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		add_mail("ann@example.test", "joe@a.test");
+	with_courier(delivers_three, "");
+	assert_non_null(strstr(trace, "received 10"));
+	assert_int_equal(body_bytes, sizeof body - 1);
+	assert_non_null(strstr(trace, "reports 0"));
+	assert_true(connections <= 2);
+	for (size_t i = 0; i < 10; i++)
+		assert_int_equal(store.mail[i].state, RCPT_DELIVERED);
+}
+
+static void each_outcome(void)
+{
+	show_all();
+	add("reports %d", store.reports);
+	if (str_search(buf_str(&store.report), STR("no such user here")) == store.report.n)
+		add(" without the words");
+}
+
+static void what_the_server_says_is_what_is_recorded(void **state)
+{
+	(void)state;
+	add_mail("ann@example.test", "joe@b.test");
+	add_mail("ann@example.test", "bad@a.test");
+	add_mail("ann@example.test", "later@a.test");
+	add_mail("", "bad2@a.test"); /* nobody to tell */
+	with_courier(each_outcome, "");
+	assert_string_equal(trace,
+		"joe@b.test delivered 2.0.0; bad@a.test failed 5.1.1; later@a.test deferred 4.2.1 "
+		"again; "
+		"bad2@a.test failed 5.1.1; reports 1");
+	assert_string_equal(store.mail[1].text, "no such user here");
+}
+
+/* T142, T143 */
+static void what_dns_says_is_what_is_recorded(void **state)
+{
+	(void)state;
+	add_mail("ann@example.test", "joe@mx.test");
+	add_mail("ann@example.test", "joe@nowhere.test");
+	add_mail("ann@example.test", "joe@null.test");
+	add_mail("ann@example.test", "joe@slow.test");
+	add_mail("ann@example.test", "joe@bogus.test");
+	add_mail("ann@example.test", "joe@empty.test");
+	add_mail("", "joe@[bad]");
+	with_courier(each_outcome, "");
+	assert_string_equal(trace,
+		"joe@mx.test delivered 2.0.0; joe@nowhere.test failed 5.1.2; "
+		"joe@null.test failed 5.1.10; joe@slow.test deferred 4.4.3 again; "
+		"joe@bogus.test deferred 4.4.3 again; joe@empty.test deferred 4.4.3 again; "
+		"joe@[bad] failed 5.1.2; reports 2 without the words");
+}
+
+static void mail_does_not_leave_a_machine_that_keeps_to_itself(void **state)
+{
+	(void)state;
+	add_mail("ann@example.test", "joe@away.test");
+	with_courier(each_outcome, "");
+	assert_string_equal(trace, "joe@away.test failed 5.4.4; reports 1 without the words");
+	assert_non_null(strstr(store.mail[0].text, "outbound.local-only"));
+}
+
+static void an_old_message_that_cannot_be_delivered_is_given_up(void **state)
+{
+	(void)state;
+	add_mail("ann@example.test", "later@a.test")->age = 3600;
+	add_mail("ann@example.test", "later@b.test")->age = 5;
+	with_courier(each_outcome, "queue.expire 30m;");
+	assert_string_equal(trace,
+		"later@a.test failed 5.4.7; later@b.test deferred 4.2.1 again; reports 1 without "
+		"the "
+		"words");
+}
+
+static void notices_are_sent_as_the_sender_asked(void **state)
+{
+	(void)state;
+	add_mail("ann@example.test", "bad@a.test")->notify = NOTIFY_NEVER;
+	add_mail("ann@example.test", "bad@b.test")->notify = NOTIFY_SUCCESS;
+	add_mail("ann@example.test", "joe@a.test")->notify = NOTIFY_SUCCESS; /* relayed */
+	add_mail("ann@example.test", "later@a.test")->notify = NOTIFY_DELAY;
+	store.mail[3].age = 1000;
+	with_courier(each_outcome, "queue.expire 1h;");
+	assert_string_equal(trace,
+		"bad@a.test failed 5.1.1; bad@b.test failed 5.1.1; joe@a.test delivered 2.0.0; "
+		"later@a.test deferred 4.2.1 again; reports 2 without the words");
+}
+
+static void after_goodbye(void)
+{
+	show_all();
+	add("connections %d", connections >= 2 ? 2 : connections);
+}
+
+static void a_server_that_hangs_up_in_between_is_called_again(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		add_mail("ann@example.test", "once@a.test");
+	with_courier(after_goodbye, "");
+	assert_string_equal(trace,
+		"once@a.test delivered 2.0.0; once@a.test delivered 2.0.0; "
+		"once@a.test delivered 2.0.0; once@a.test delivered 2.0.0; "
+		"connections 2");
+}
+
+/* T111: it does not take the others with it. */
+static void a_message_that_breaks_connections_is_put_off(void **state)
+{
+	(void)state;
+	add_mail("ann@example.test", "drop@a.test");
+	add_mail("ann@example.test", "joe@a.test");
+	with_courier(each_outcome, "outbound.per-destination 1;");
+	assert_string_equal(trace,
+		"drop@a.test deferred 4.4.2 again; joe@a.test delivered 2.0.0; "
+		"reports 0 without the words");
+}
+
+static void nobody_listens(void)
+{
+	show_all();
+	add("%s", strstr(store.mail[0].text, "refused") ? "refused" : store.mail[0].text);
+}
+
+static void a_dead_host_defers_all_that_waits_for_it(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		add_mail("ann@example.test", "joe@dead.test");
+	with_courier(nobody_listens, "route { dead.test smtp://127.0.0.1:1; }");
+	assert_string_equal(trace,
+		"joe@dead.test deferred 4.4.1 again; joe@dead.test deferred 4.4.1 again; "
+		"joe@dead.test deferred 4.4.1 again; refused");
+}
+
+/* ---- restarts of the store ---- */
+
+static void restart_store(void)
+{
+	channel_close(&store.ch);
+	if (store.kept)
+		request_free(&store.kept);
+	for (size_t i = 0; i < store.mails; i++)
+		store.mail[i].leased = false;
+	store.deaf = false;
+	store.ch = join(&store_link, store_asked);
+}
+
+static void restarts_during_dot(void)
+{
+	if (task_wait(-1, 0, &at_dot, clock_after(20 * CLOCK_SEC), &err) < 0)
+		add("no dot ");
+	restart_store();
+	while (!store.mail[0].leased)
+		task_yield();
+	add("leased again, ");
+	signal_raise(&release);
+	show_all();
+	add("received %d", received);
+}
+
+static void what_was_on_the_wire_when_the_store_restarted_is_not_sent_twice(void **state)
+{
+	(void)state;
+	add_mail("ann@example.test", "slow@a.test");
+	with_courier(restarts_during_dot, "");
+	assert_string_equal(trace, "leased again, slow@a.test delivered 2.0.0; received 1");
+}
+
+static void restarts_during_result(void)
+{
+	store.deaf = true;
+	if (task_wait(-1, 0, &store.told, clock_after(20 * CLOCK_SEC), &err) < 0)
+		add("no result ");
+	restart_store();
+	show_all();
+	add("received %d reports %d", received, store.reports);
+}
+
+static void a_result_that_was_lost_with_the_store_is_told_again(void **state)
+{
+	(void)state;
+	add_mail("ann@example.test", "joe@a.test");
+	with_courier(restarts_during_result, "");
+	assert_string_equal(trace, "joe@a.test delivered 2.0.0; received 1 reports 0");
+	add_mail("ann@example.test", "bad@a.test");
+	with_courier(restarts_during_result, "");
+	assert_string_equal(trace, "bad@a.test failed 5.1.1; received 0 reports 1");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(messages_of_one_destination_share_connections),
+		cmocka_unit_test(what_the_server_says_is_what_is_recorded),
+		cmocka_unit_test(what_dns_says_is_what_is_recorded),
+		cmocka_unit_test(mail_does_not_leave_a_machine_that_keeps_to_itself),
+		cmocka_unit_test(an_old_message_that_cannot_be_delivered_is_given_up),
+		cmocka_unit_test(notices_are_sent_as_the_sender_asked),
+		cmocka_unit_test(a_server_that_hangs_up_in_between_is_called_again),
+		cmocka_unit_test(a_message_that_breaks_connections_is_put_off),
+		cmocka_unit_test(a_dead_host_defers_all_that_waits_for_it),
+		cmocka_unit_test(what_was_on_the_wire_when_the_store_restarted_is_not_sent_twice),
+		cmocka_unit_test(a_result_that_was_lost_with_the_store_is_told_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
