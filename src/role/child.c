@@ -323,10 +323,14 @@ static void pause_before_next(struct child *c, int64_t lived)
 {
 	struct err err = ERR_INIT;
 
-	if (lived > HEALTHY_SECONDS * CLOCK_SEC || c->backoff == 0)
+	/* It grows while a role dies sooner than it comes back, and shrinks again when it lives. */
+	if (lived > HEALTHY_SECONDS * CLOCK_SEC)
+		c->backoff = 0;
+	c->backoff = lived < 2 * c->backoff ? c->backoff * 2 : c->backoff / 2;
+	if (c->backoff < backoff_first)
 		c->backoff = backoff_first;
-	else if (c->backoff < backoff_most)
-		c->backoff = c->backoff * 2 < backoff_most ? c->backoff * 2 : backoff_most;
+	if (c->backoff > backoff_most)
+		c->backoff = backoff_most;
 	c->restarts++;
 	if (!c->m->stopping)
 		(void)task_wait(-1, 0, &c->wake, clock_after(c->backoff), &err);
