@@ -1,0 +1,323 @@
+"""The power-cut replay: record what a store does to its disk, build the directories that could be left
+when the power goes, open the store on each, and compare with what was promised until then."""
+import bisect
+import collections
+import concurrent.futures
+import itertools
+import json
+import os
+import random as random_module
+import shutil
+import signal
+import sqlite3
+import subprocess
+
+import model
+
+OPEN_SECONDS = 60
+# What must be true in every index. Each gives rows only where it is not.
+INVARIANTS = (
+    ("a uid that was given out before uidnext", """
+        SELECT m.account, m.id, m.uidnext, u.top FROM mailbox m JOIN (
+            SELECT account, mailbox, MAX(uid) AS top FROM
+                (SELECT account, mailbox, uid FROM entry UNION ALL SELECT account, mailbox, uid FROM ghost)
+            GROUP BY account, mailbox) u ON u.account = m.account AND u.mailbox = m.id
+        WHERE m.uidnext <= u.top"""),
+    ("counters of a mailbox that do not count what is in it", """
+        SELECT m.account, m.id, m.messages, m.unseen, m.deleted, m.bytes FROM mailbox m
+        WHERE m.removed = 0 AND (
+            m.messages <> (SELECT COUNT(*) FROM entry e WHERE e.account = m.account AND e.mailbox = m.id)
+            OR m.unseen <> (SELECT COUNT(*) FROM entry e
+                WHERE e.account = m.account AND e.mailbox = m.id AND e.flags & 1 = 0)
+            OR m.deleted <> (SELECT COUNT(*) FROM entry e
+                WHERE e.account = m.account AND e.mailbox = m.id AND e.flags & 8 <> 0)
+            OR m.bytes <> (SELECT COALESCE(SUM(size), 0) FROM entry e
+                WHERE e.account = m.account AND e.mailbox = m.id))"""),
+    ("links of a body", """
+        SELECT b.id, b.links FROM body b WHERE b.links <>
+            (SELECT COUNT(*) FROM email e WHERE e.body = b.id) +
+            (SELECT COUNT(*) FROM queue_message q WHERE q.body = b.id)"""),
+    ("links of an email", """
+        SELECT m.account, m.id, m.links FROM email m WHERE m.links <>
+            (SELECT COUNT(*) FROM entry e WHERE e.account = m.account AND e.email = m.id) +
+            (SELECT COUNT(*) FROM ghost g WHERE g.account = m.account AND g.email = m.id)"""),
+    ("an entry without its email", """
+        SELECT e.account, e.mailbox, e.uid FROM entry e LEFT JOIN email m
+        ON m.account = e.account AND m.id = e.email WHERE m.id IS NULL"""),
+    ("recipients of a queued message", """
+        SELECT q.id, q.waiting FROM queue_message q WHERE q.waiting <>
+            (SELECT COUNT(*) FROM queue_rcpt r WHERE r.message = q.id)"""),
+    ("numbers given out before the next ones", """
+        SELECT p.next_body, p.next_account FROM log_position p
+        WHERE p.next_body <= (SELECT COALESCE(MAX(id), 0) FROM body)
+        OR p.next_account <= (SELECT COALESCE(MAX(id), 0) FROM account)
+        OR p.next_rcpt <= (SELECT COALESCE(MAX(id), 0) FROM queue_rcpt)"""),
+)
+
+Case = collections.namedtuple("Case", "number cut how seed")
+
+
+class Tools:
+    def __init__(self, build):
+        self.drive = os.path.join(build, "test/crash/drive")
+        self.recover = os.path.join(build, "test/crash/recover")
+        self.library = os.path.join(build, "test/crash/record.so")
+
+    def missing(self):
+        return [p for p in (self.drive, self.recover, self.library) if not os.path.exists(p)]
+
+    def environment(self, recording, directory):
+        return {**os.environ, "LD_PRELOAD": self.library, "CRASH_RECORD": recording,
+                "CRASH_DIR": directory}
+
+
+# ---- what was promised ----
+
+class Promises:
+    """The states that each message may be in, at any cut of the recording."""
+
+    def __init__(self, entries):
+        self.events = []  # (entry number, mark)
+        for number, e in enumerate(entries):
+            if e.kind == model.MARK:
+                self.events.append((number, json.loads(e.data)))
+        self.numbers = [n for n, _ in self.events]
+
+    @staticmethod
+    def _state(text):
+        return tuple(sorted(text.split()))
+
+    def at(self, cut):
+        """{id: (digest, {allowed states})}, with the marks before entry number `cut`."""
+        answered, asked, digests = {}, {}, {}
+        for _, m in self.events[:bisect.bisect_left(self.numbers, cut)]:
+            if "ask" in m:
+                asked[m["id"]] = self._state(m["ask"])
+                digests[m["id"]] = m["digest"]
+            elif "answered" in m:
+                answered[m["id"]] = asked.pop(m["id"])
+            elif "undone" in m:
+                asked.pop(m["id"], None)
+        return {i: (d, {answered.get(i, ())} | ({asked[i]} if i in asked else set()))
+                for i, d in digests.items()}
+
+    def answers(self):
+        return [n for n, m in self.events if "answered" in m]
+
+
+def compare(promises, output):
+    """Problems of what `recover` has found."""
+    found, problems = collections.defaultdict(list), []
+    for line in output.splitlines():
+        word, rest = line.split(" ", 1)
+        if word == "broken":
+            problems.append(f"cannot be read: {rest}")
+        elif word == "found":
+            ident, digest, place = rest.split(" ", 2)
+            found[ident].append((place, digest))
+    found.pop("probe", None)
+    for ident in found.keys() - promises.keys():
+        problems.append(f"{ident}: a message that nobody sent, in {found[ident][0][0]}")
+    for ident, (digest, allowed) in promises.items():
+        places = tuple(sorted(place for place, _ in found[ident])) if ident in found else ()
+        if any(d != digest for _, d in found.get(ident, ())):
+            problems.append(f"{ident}: altered")
+        if places not in allowed:
+            want = " or ".join(str(list(a)) for a in sorted(allowed))
+            lost = "LOST: " if not places else ""
+            problems.append(f"{ident}: {lost}found in {list(places)}, promised {want}")
+    return problems
+
+
+def invariants(directory):
+    problems = []
+    with sqlite3.connect(f"file:{directory}/index.db?mode=ro", uri=True) as db:
+        for what, sql in (*INVARIANTS, ("the index", "PRAGMA integrity_check")):
+            rows = [r for r in db.execute(sql).fetchmany(3) if r != ("ok",)]
+            if rows:
+                problems.append(f"wrong: {what}: {rows}")
+    db.close()
+    return problems
+
+
+# ---- the recording ----
+
+def record(tools, directory, seed, jobs):
+    """Work for a store, in three runs on one directory; the second kills itself. Gives the path."""
+    data, recording = os.path.join(directory, "data"), os.path.join(directory, "recording")
+    os.mkdir(data)
+    open(recording, "wb").close()
+    for run, kill in ((1, ()), (2, (str(jobs * 3),)), (3, ())):
+        p = subprocess.run([tools.drive, data, recording, f"r{run}", str(seed * 10 + run), str(jobs),
+                            *kill], env=tools.environment(recording, data), timeout=300,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE, check=False)
+        if p.returncode != (-signal.SIGKILL if kill else 0):
+            raise RuntimeError(f"drive ended with {p.returncode}: {p.stderr.decode()[-2000:]}")
+        if kill:
+            model.catch_up(recording, empty_disk(directory, data), data)
+    return recording
+
+
+def empty_disk(directory, root):
+    """The disk before a recording of `root`, which was empty then."""
+    empty = os.path.join(directory, "empty")
+    os.makedirs(empty, exist_ok=True)
+    disk = model.Disk(empty)
+    disk.nodes = {os.stat(root).st_ino: disk.root}
+    return disk
+
+
+# ---- the images ----
+
+class Replay:
+    def __init__(self, tools, directory, recording, data=None):
+        """data: the directory that was recorded. It was empty before."""
+        self.tools, self.directory = tools, directory
+        self.entries = model.read_recording(recording)
+        self.promises = Promises(self.entries)
+        self.root = data or os.path.join(directory, "data")
+        self.images = itertools.count()
+
+    def cases(self, count, seed):
+        """Where to cut: before and after the end of flushes, after answers, and anywhere."""
+        random = random_module.Random(seed)
+        ends = [n for n, e in enumerate(self.entries) if e.kind == model.FLUSH_END]
+        answers = self.promises.answers()
+        cases = []
+        for number in range(count):
+            at = random.random()
+            if at < 0.35 and ends:
+                cut = random.choice(ends)
+            elif at < 0.55 and ends:
+                cut = random.choice(ends) + 1
+            elif at < 0.8:
+                cut = random.choice(answers) + 1
+            else:
+                cut = random.randrange(len(self.entries) + 1)
+            how = random.choices(("none", "all", "random"), (15, 10, 75))[0]
+            cases.append(Case(number, cut, how, random.randrange(1 << 32)))
+        return sorted(cases, key=lambda c: c.cut)
+
+    def kinds(self):
+        """{inode: "log", "blob" or "directory"}"""
+        kinds = {}
+        for e in self.entries:
+            if e.kind == model.CREATE and e.data.endswith(b".new"):
+                kinds[e.inode] = "log"
+            elif e.kind == model.CREATE and len(e.data) == 32:
+                kinds[e.inode] = "blob"
+            elif e.kind == model.MKDIR:
+                kinds[e.inode] = "directory"
+        return kinds
+
+    def forget_flushes(self, kind):
+        """As if the store did not flush this kind of files."""
+        kinds = self.kinds()
+        self.entries = [e if e.kind != model.FLUSH_END or kinds.get(e.inode) != kind else
+                        model.Entry(e.kind, e.inode, e.a, 1, b"") for e in self.entries]
+
+    def run(self, cases, limit=None, spoil=None):
+        """Check the cases, two at a time. Gives {case number: problems}. `limit`: enough problems.
+        `spoil`: a function that damages an image on purpose."""
+        results, waiting = {}, collections.deque()
+        disk, at = empty_disk(self.directory, self.root), 0
+
+        def settle():
+            case, future = waiting.popleft()
+            results[case.number] = future.result()
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for case in cases:
+                while at < case.cut:
+                    disk.take(self.entries[at])
+                    at += 1
+                image = os.path.join(self.directory, f"image{next(self.images)}")
+                disk.image(image, random_module.Random(case.seed), case.how)
+                if spoil:
+                    spoil(image, random_module.Random(case.seed))
+                waiting.append((case, pool.submit(self.check, case, image)))
+                if len(waiting) > 3:
+                    settle()
+                if limit and sum(1 for p in results.values() if p) >= limit:
+                    break
+            while waiting:
+                settle()
+        if disk.odd:
+            results[-1] = [f"the recording has what no image can be made of: {o}"
+                           for o in sorted(set(disk.odd))]
+        return results
+
+    def check(self, case, image):
+        """Problems of one image; it is removed unless there are some."""
+        promises = self.promises.at(case.cut)
+        random = random_module.Random(case.seed + 1)
+        problems = []
+        if random.random() < 0.12:
+            image, problems = self._cut_again(image, random)
+        problems = problems or self._open(image, promises)
+        if not problems and random.random() < 0.2:
+            problems = ["at the second start: " + p for p in self._open(image, promises)]
+        if not problems:
+            shutil.rmtree(image)
+        return problems
+
+    def _cut_again(self, image, random):
+        """The power goes once more while the store recovers."""
+        recording = image + ".recording"
+        disk = model.Disk(image)
+        open(recording, "wb").close()
+        r = self._recover(image, self.tools.environment(recording, image))
+        if r.returncode:
+            return image, [f"does not open: {r.stderr.decode(errors='replace').strip()[-300:]}"]
+        entries = model.read_recording(recording)
+        # Behind the cut the probe may have been delivered; it is nobody's.
+        for e in entries[:random.randrange(len(entries) + 1)]:
+            disk.take(e)
+        disk.image(image + "b", random, random.choice(("none", "all", "random", "random")))
+        shutil.rmtree(image)
+        os.unlink(recording)
+        return image + "b", [f"in the second recording: {o}" for o in disk.odd]
+
+    def _recover(self, image, environment=None):
+        try:
+            return subprocess.run([self.tools.recover, image], env=environment, timeout=OPEN_SECONDS,
+                                  stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess([], 124, b"", b"took too long")
+
+    def _open(self, image, promises):
+        r = self._recover(image)
+        if r.returncode:
+            return [f"does not open: {r.stderr.decode(errors='replace').strip()[-300:]}"]
+        return compare(promises, r.stdout.decode(errors="replace")) + invariants(image)
+
+
+def report(results, cases, keep, most=8):
+    """Print what is wrong; gives how many images are."""
+    by_number = {c.number: c for c in cases}
+    bad = {n: p for n, p in results.items() if p}
+    for n, problems in itertools.islice(sorted(bad.items()), most):
+        case = by_number.get(n)
+        print(f"image {f'--image {case.cut}:{case.how}:{case.seed}' if case else ''}:")
+        for p in problems[:10]:
+            print(f"    {p}")
+        if len(problems) > 10:
+            print(f"    and {len(problems) - 10} more")
+    if bad:
+        print(f"(images that failed are in {keep}; with `--again {keep} --image ...` they are made anew)")
+    return len(bad)
+
+
+def flip_a_bit(image, random):
+    """Somewhere in what the log or a blob holds."""
+    files = [os.path.join(d, f) for d, _, names in os.walk(image) for f in names
+             if f.endswith(".seg") or len(f) == 30]
+    for path in random.sample(files, len(files)):
+        with open(path, "r+b") as f:
+            data = f.read().rstrip(b"\0")
+            if len(data) > 4096:
+                at = random.randrange(1024, len(data))
+                f.seek(at)
+                f.write(bytes((data[at] ^ 1 << random.randrange(8),)))
+                return
