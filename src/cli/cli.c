@@ -26,10 +26,8 @@ static const struct command {
 	{ "setup", cli_setup, PLAIN, "setup ADDRESS [--hostname NAME]",
 		"configure this machine for a domain" },
 	{ "serve", cli_serve, PLAIN, "serve", "run the server in the foreground" },
-#ifdef HAVE_TLS
 	{ "demo", cli_demo, PLAIN, "demo [--dir DIR] [--port-base N] [--set NAME=VALUE]...",
 		"a complete throw-away instance on high ports" },
-#endif
 	{ "status", cli_status, ONLINE, "status", "is all well?" },
 	{ "account", cli_account, ONLINE,
 		"account [list | add LOGIN [NAME] | password LOGIN | enable LOGIN | disable LOGIN |"
@@ -43,17 +41,13 @@ static const struct command {
 		"queue [list | retry ID | hold ID | release ID | drop ID] (ID may be \"all\")",
 		"mail on its way out" },
 	{ "trace", cli_trace, ONLINE, "trace ADDRESS|ID", "where did this message go?" },
-#ifdef HAVE_CLI_SEND
 	{ "send", cli_send, ONLINE,
 		"send --server URL --from ADDRESS --to ADDRESS... [--user NAME] [--subject TEXT]"
 		" [--ca-file FILE] [--insecure] [--quiet] < TEXT",
 		"hand a message to any server and show the dialogue" },
-#endif
-#ifdef HAVE_CLI_SENDMAIL
 	{ "sendmail", cli_sendmail, ONLINE,
 		"sendmail [-t] [-i] [-f SENDER] [RECIPIENT...] < MESSAGE",
 		"what PHP, cron and git expect" },
-#endif
 	{ "config", cli_config, PLAIN, "config check|show|manual", "is the configuration right?" },
 	{ "role", cli_role, HIDDEN, "role NAME", "" },
 };

@@ -34,27 +34,19 @@ static const struct person {
 	{ "bob@example.test", "Bob Example", "bob-paints-3-boats" },
 };
 
-#include "config.h"
-
 /* The listeners, as demo.env names them. */
 static const struct port {
 	const char *name;
 	enum conf_id listen;
 	bool tls;
 } ports[] = {
-#ifdef HAVE_ROLE_FRONT_SMTP
 	{ "SMTP_PORT", CONF_LISTEN_SMTP, false },
 	{ "SUBMISSION_PORT", CONF_LISTEN_SUBMISSION, false },
 	{ "SUBMISSIONS_PORT", CONF_LISTEN_SUBMISSIONS, true },
-#endif
-#ifdef HAVE_ROLE_FRONT_IMAP
 	{ "IMAP_PORT", CONF_LISTEN_IMAP, false },
 	{ "IMAPS_PORT", CONF_LISTEN_IMAPS, true },
-#endif
-#ifdef HAVE_ROLE_FRONT_POP3
 	{ "POP3_PORT", CONF_LISTEN_POP3, false },
 	{ "POP3S_PORT", CONF_LISTEN_POP3S, true },
-#endif
 };
 static const size_t port_count = sizeof ports / sizeof ports[0];
 

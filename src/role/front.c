@@ -44,18 +44,12 @@ uint64_t front_call_id(struct front *f)
 
 static void serve(struct front *f, struct conn *c, enum service s)
 {
-#ifdef HAVE_ROLE_FRONT_SMTP
 	if (s == SERVICE_SMTP || s == SERVICE_SUBMISSION || s == SERVICE_SUBMISSIONS)
 		front_smtp_session(f, c, s);
-#endif
-#ifdef HAVE_ROLE_FRONT_IMAP
 	if (s == SERVICE_IMAP || s == SERVICE_IMAPS)
 		front_imap_session(f, c, s);
-#endif
-#ifdef HAVE_ROLE_FRONT_POP3
 	if (s == SERVICE_POP3 || s == SERVICE_POP3S)
 		front_pop3_session(f, c, s);
-#endif
 }
 
 static int begin_tls(struct front *f, struct conn *c, enum service s, struct err *err)

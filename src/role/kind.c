@@ -5,29 +5,17 @@
 #include "config.h"
 
 const struct role_kind role_kinds[] = {
-#ifdef HAVE_ROLE_STORE
 	{ "store", WHO_STORE, 0, 0, true, role_store_prepare, role_store_main },
-#endif
-#ifdef HAVE_ROLE_VAULT
 	{ "vault", WHO_VAULT, WHO_STORE, 100, false, role_vault_prepare, role_vault_main },
-#endif
-#ifdef HAVE_ROLE_DNS
 	{ "dns", WHO_DNS, 0, 400, false, role_dns_prepare, role_dns_main },
-#endif
-#ifdef HAVE_ROLE_COURIER
 	{ "courier", WHO_COURIER, WHO_STORE | WHO_VAULT | WHO_DNS, 300, false, role_courier_prepare,
 		role_courier_main },
-#endif
-#ifdef HAVE_ROLE_FRONT_SMTP
 	{ "mx", WHO_MX, WHO_STORE | WHO_VAULT | WHO_DNS, 500, false, role_front_prepare,
 		role_front_main },
 	{ "submit", WHO_SUBMIT, WHO_STORE | WHO_VAULT, 500, false, role_front_prepare,
 		role_front_main },
-#endif
-#if defined(HAVE_ROLE_FRONT_IMAP) || defined(HAVE_ROLE_FRONT_POP3)
 	{ "mailbox", WHO_MAILBOX, WHO_STORE | WHO_VAULT, 500, false, role_front_prepare,
 		role_front_main },
-#endif
 };
 const size_t role_kind_count = sizeof role_kinds / sizeof role_kinds[0];
 

@@ -81,7 +81,7 @@ void timer_set(struct task *t, int64_t deadline);
 void timer_fire(void);
 
 /* fd.c */
-uint32_t fd_generation(int fd); /* changes when the descriptor is watched or forgotten */
+uint32_t fd_generation(int fd);  /* changes when the descriptor is watched or forgotten */
 int fd_take(int fd, int events); /* which of them are true; they are then taken */
 int fd_wait_begin(struct task *t, int fd, int events, struct err *err);
 void fd_wait_end(struct task *t);

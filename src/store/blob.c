@@ -136,8 +136,10 @@ static int sweep_folder(struct view *v, const char *folder, bool all, struct err
 	snprintf(path, sizeof path, "blob/%s", folder);
 	fd = openat(v->store->dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	d = fd >= 0 ? fdopendir(fd) : NULL;
-	if (!d)
-		return err_sys(err, "list", path);
+	if (!d) {
+		err_sys(err, "list", path);
+		return 0;
+	}
 	while ((e = readdir(d))) {
 		if (e->d_name[0] == '.' ||
 			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||

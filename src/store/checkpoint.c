@@ -1,11 +1,38 @@
 /* Checkpoints: what the write-ahead log of the index holds goes into its main file. The thread
  * does most of it while the writer goes on; the writer does the small rest between two batches, so
  * that the write-ahead log starts anew. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "db/sqlite.h"
+#include "store/blob.h"
 #include "store/store_private.h"
 
-enum { WANTED = 16 << 20, URGENT = 64 << 20, RECORDS = 20000 };
+enum { WANTED = 16 << 20, URGENT = 64 << 20, RECORDS = 20000, SWEEP_SECONDS = 86400 };
+
+static void wait_until(struct checkpointer *c, int64_t when)
+{
+	const struct timespec until = { .tv_sec = (time_t)(when / CLOCK_SEC),
+		.tv_nsec = (long)(when % CLOCK_SEC) };
+
+	pthread_cond_timedwait(&c->cond, &c->lock, &until);
+}
+
+/* Blobs that no record came to name, at the start and once a day. */
+static void sweep(struct store *s)
+{
+	struct err err = ERR_INIT;
+	struct view v;
+	int removed;
+
+	if (view_open(s, &v, &err) < 0) {
+		log_event(LOG_WARN, "store.sweep", L_ERR(&err));
+		return;
+	}
+	removed = blob_sweep(&v, &err);
+	view_close(&v);
+	if (removed > 0)
+		log_event(LOG_INFO, "store.sweep", L_I64("removed", removed));
+}
 
 static void *make_checkpoints(void *arg)
 {
@@ -13,6 +40,7 @@ static void *make_checkpoints(void *arg)
 	struct checkpointer *c = &s->checkpointer;
 	struct err err = ERR_INIT;
 	struct db *db = NULL;
+	int64_t next_sweep = 0;
 	uint32_t left;
 	char url[STORE_URL];
 
@@ -21,8 +49,15 @@ static void *make_checkpoints(void *arg)
 		log_event(LOG_ERROR, "store.checkpoint", L_ERR(&err));
 	pthread_mutex_lock(&c->lock);
 	while (!c->stop) {
+		if (clock_mono() >= next_sweep) {
+			next_sweep = clock_after(SWEEP_SECONDS * CLOCK_SEC);
+			pthread_mutex_unlock(&c->lock);
+			sweep(s);
+			pthread_mutex_lock(&c->lock);
+			continue;
+		}
 		if (!c->wanted) {
-			pthread_cond_wait(&c->cond, &c->lock);
+			wait_until(c, next_sweep);
 			continue;
 		}
 		pthread_mutex_unlock(&c->lock);
@@ -41,8 +76,13 @@ void checkpoint_start(struct store *s)
 {
 	struct checkpointer *c = &s->checkpointer;
 
+	pthread_condattr_t a;
+
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->cond, NULL);
+	pthread_cond_init(&c->cond, &a);
+	pthread_condattr_destroy(&a);
 	/* Without the thread the writer does all of it. */
 	c->running = pthread_create(&c->thread, NULL, make_checkpoints, s) == 0;
 }

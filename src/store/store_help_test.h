@@ -179,7 +179,7 @@ struct box_test {
 	const char *login, *mailbox;
 	struct mailbox m;
 	uint64_t account;
-	char text[2048];
+	char text[512];
 	struct view *v;
 	bool ghosts;
 };

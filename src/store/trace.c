@@ -1,12 +1,13 @@
 #include "store/trace.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/sqlite.h"
 #include "store/schema.h"
 #include "store/store_private.h"
 
 #include <stdio.h>
 
-enum { STEP = 1000, LAZY_MS = 200 };
+enum { STEP = 1000, LAZY_MS = 200, WAL_MAX = 4 << 20 };
 
 static int make_tables(struct db *db, struct err *err)
 {
@@ -79,6 +80,22 @@ static int follow_record(void *arg, const struct slog_record *r, struct err *err
 	return 0;
 }
 
+/* Rows older than the retention time go, a few at a time; and what has been written goes into the
+ * main file, so that the write-ahead log starts anew. */
+static void tidy(struct store *s)
+{
+	struct follower *f = &s->follower;
+	struct err err = ERR_INIT;
+	uint32_t left;
+
+	if (db_exec(f->db,
+		    "DELETE FROM trace WHERE id IN (SELECT id FROM trace ORDER BY id LIMIT $1)"
+		    " AND time < $2",
+		    DB_ARGS(DB_I(STEP), DB_I(clock_wall() - s->options.retention)), &err) < 0 ||
+		db_sqlite_checkpoint(f->db, DB_RESTART, &left, &err) < 0)
+		log_event(LOG_WARN, "store.trace", L_ERR(&err));
+}
+
 /* Read along for a step. 1: there is more. */
 static int follow(struct store *s, uint64_t until, struct err *err)
 {
@@ -96,6 +113,8 @@ static int follow(struct store *s, uint64_t until, struct err *err)
 	pthread_mutex_lock(&f->lock);
 	f->at = at;
 	pthread_mutex_unlock(&f->lock);
+	if (db_sqlite_wal_bytes(f->db) > WAL_MAX)
+		tidy(s);
 	return n == STEP;
 }
 

@@ -1,5 +1,6 @@
 /* trace.h - what happened to each message, for people. It stands in trace.db, which follows the log
- * a moment behind the replies; it can always be made again from the log. */
+ * a moment behind the replies, and keeps rows as long as expunged mail is kept. It can always be
+ * made again from the log. */
 #ifndef STORE_TRACE_H
 #define STORE_TRACE_H
 

@@ -1,0 +1,284 @@
+#include "store/directory.h"
+#include "store/store_help_test.h"
+
+struct question {
+	const char *address;
+	bool anywhere;
+	struct directory_rcpt found;
+};
+
+static int ask_rcpt(struct view *v, void *arg, struct err *err)
+{
+	struct question *q = arg;
+
+	return directory_rcpt(v, str_c(q->address), q->anywhere, &q->found, err);
+}
+
+static enum err_kind rcpt(struct store *s, const char *address, bool anywhere)
+{
+	struct question q = { .address = address, .anywhere = anywhere };
+	struct err err;
+
+	return look(s, ask_rcpt, &q, &err) < 0 ? err.kind : ERR_NONE;
+}
+
+static void an_unknown_domain_is_only_for_those_who_may_send_anywhere(void **state)
+{
+	struct store *s = open_store(state);
+
+	add_account(s, "ann@example.org");
+	assert_int_equal(rcpt(s, "ann@example.org", false), ERR_NONE);
+	assert_int_equal(rcpt(s, "nobody@example.org", false), ERR_NOTFOUND);
+	assert_int_equal(rcpt(s, "nobody@example.org", true), ERR_NOTFOUND);
+	assert_int_equal(rcpt(s, "x@elsewhere.example", false), ERR_DENIED);
+	assert_int_equal(rcpt(s, "x@elsewhere.example", true), ERR_NONE);
+	assert_int_equal(rcpt(s, "no address", true), ERR_PERM);
+	store_close(&s);
+}
+
+static int put_relay(struct txn *t, void *arg, struct err *err)
+{
+	(void)arg;
+	return directory_domain_put(t, STR("Relay.Example"), STORE_DOMAIN_RELAY, err);
+}
+
+static void a_relayed_domain_takes_every_address(void **state)
+{
+	struct store *s = open_store(state);
+	struct err err;
+
+	assert_int_equal(change(s, put_relay, NULL, &err), 0);
+	assert_int_equal(rcpt(s, "anybody@relay.example", false), ERR_NONE);
+	store_close(&s);
+}
+
+static void a_tag_and_the_case_make_no_difference(void **state)
+{
+	struct store *s = open_store(state);
+	struct box_test b;
+
+	add_account(s, "Ann.Example@example.org");
+	must_mail(s, 1, "ANN.example+shop@EXAMPLE.org", "tagged");
+	box(s, "ann.example@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::tagged ");
+	store_close(&s);
+}
+
+static void postmaster_and_abuse_always_exist(void **state)
+{
+	struct store *s = open_store(state);
+	struct box_test b;
+
+	add_account(s, "ann@example.org");
+	add_account(s, "bob@second.example");
+	must_mail(s, 1, "postmaster@example.org", "one");
+	must_mail(s, 2, "Abuse@second.example", "two");
+	must_mail(s, 3, "Postmaster", "three");
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::one 2:0::three ");
+	box(s, "bob@second.example", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::two ");
+	add_alias(s, "postmaster@example.org", "bob@second.example");
+	must_mail(s, 4, "postmaster@example.org", "four");
+	box(s, "bob@second.example", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::two 2:0::four ");
+	store_close(&s);
+}
+
+static void an_alias_that_only_leads_to_itself_is_no_address(void **state)
+{
+	struct store *s = open_store(state);
+	static const char *const names[] = { "a1", "a2", "a3", "a4", "a5" };
+
+	add_account(s, "ann@example.org");
+	for (size_t length = 1; length <= 5; length++)
+		for (size_t i = 0; i < length; i++) {
+			char from[40], to[40];
+
+			snprintf(from, sizeof from, "%s-%zu@example.org", names[i], length);
+			snprintf(to, sizeof to, "%s-%zu@example.org", names[(i + 1) % length],
+				length);
+			add_alias(s, from, to);
+		}
+	assert_int_equal(rcpt(s, "a1-1@example.org", false), ERR_NOTFOUND);
+	assert_int_equal(rcpt(s, "a1-2@example.org", false), ERR_NOTFOUND);
+	assert_int_equal(rcpt(s, "a3-5@example.org", false), ERR_NOTFOUND);
+	store_close(&s);
+}
+
+static void everybody_in_a_circle_of_aliases_gets_one_copy(void **state)
+{
+	struct store *s = open_store(state);
+	struct box_test b;
+
+	add_account(s, "ann@example.org");
+	add_account(s, "bob@example.org");
+	add_alias(s, "x@example.org", "y@example.org ann@example.org");
+	add_alias(s, "y@example.org", "x@example.org bob@example.org ann@example.org");
+	must_mail(s, 1, "x@example.org y@example.org ann@example.org", "once");
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::once ");
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::once ");
+	store_close(&s);
+}
+
+static void aliases_that_lead_too_far_are_refused_for_now(void **state)
+{
+	struct store *s = open_store(state);
+	char from[40], to[40];
+
+	add_account(s, "ann@example.org");
+	for (int i = 0; i < 12; i++) {
+		snprintf(from, sizeof from, "step%d@example.org", i);
+		snprintf(to, sizeof to, "step%d@example.org", i + 1);
+		add_alias(s, from, i == 11 ? "ann@example.org" : to);
+	}
+	assert_int_equal(rcpt(s, "step0@example.org", false), ERR_TEMP);
+	assert_int_equal(rcpt(s, "step3@example.org", false), ERR_NONE);
+	store_close(&s);
+}
+
+struct sender {
+	uint64_t account;
+	const char *address;
+};
+
+static int ask_sender(struct view *v, void *arg, struct err *err)
+{
+	struct sender *q = arg;
+
+	return directory_sender(v, q->account, str_c(q->address), err);
+}
+
+static void one_may_send_as_oneself_and_as_an_alias_to_oneself(void **state)
+{
+	static const struct {
+		const char *address;
+		bool allowed;
+	} table[] = { { "ann@example.org", true }, { "Ann+tag@example.org", true },
+		{ "sales@example.org", true }, { "indirect@example.org", true },
+		{ "bob@example.org", false }, { "others@example.org", false },
+		{ "ann@elsewhere.example", false }, { "nobody@example.org", false } };
+	struct store *s = open_store(state);
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	add_account(s, "bob@example.org");
+	add_alias(s, "sales@example.org", "ann@example.org bob@example.org");
+	add_alias(s, "indirect@example.org", "sales@example.org");
+	add_alias(s, "others@example.org", "bob@example.org");
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct sender q = { 1, table[i].address };
+
+		assert_int_equal(look(s, ask_sender, &q, &err), table[i].allowed ? 0 : -1);
+		if (!table[i].allowed)
+			assert_int_equal(err.kind, ERR_DENIED);
+	}
+	store_close(&s);
+}
+
+static int remove_account(struct txn *t, void *arg, struct err *err)
+{
+	uint64_t account;
+
+	return directory_account_remove(t, str_c(arg), &account, err);
+}
+
+static void a_removed_account_is_gone_and_its_name_is_free(void **state)
+{
+	struct store *s = open_store(state);
+	char login[] = "ann@example.org";
+	struct box_test before, after;
+	struct err err;
+
+	add_account(s, login);
+	must_mail(s, 1, login, "old");
+	box(s, login, "INBOX", &before);
+	assert_int_equal(change(s, remove_account, login, &err), 0);
+	assert_int_equal(rcpt(s, login, false), ERR_NOTFOUND);
+	assert_int_equal(change(s, remove_account, login, &err), -1);
+	assert_int_equal(err.kind, ERR_NOTFOUND);
+	add_account(s, login);
+	box(s, login, "INBOX", &after);
+	assert_string_equal(after.text, "");
+	assert_true(after.account != before.account);
+	store_close(&s);
+}
+
+static int run_account_again(struct txn *t, void *login, struct err *err)
+{
+	uint64_t id;
+
+	return directory_account_add(t, str_c(login), STR(""), &id, err);
+}
+
+static void an_address_is_given_once(void **state)
+{
+	struct store *s = open_store(state);
+	char login[] = "ANN@example.org", alias[] = "info@example.org";
+	struct alias_test a = {
+		.address = "ann@example.org", .targets = { STR("x@y.example") }, .n = 1
+	};
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	add_alias(s, alias, "ann@example.org");
+	assert_int_equal(change(s, run_account_again, login, &err), -1);
+	assert_int_equal(err.kind, ERR_EXISTS);
+	assert_int_equal(change(s, run_account_again, alias, &err), -1);
+	assert_int_equal(err.kind, ERR_EXISTS);
+	assert_int_equal(change(s, run_alias, &a, &err), -1);
+	assert_int_equal(err.kind, ERR_EXISTS);
+	store_close(&s);
+}
+
+static int put_secret(struct txn *t, void *arg, struct err *err)
+{
+	return directory_secret_put(t, STORE_VERIFIER, STR("ann@example.org"), str_c(arg), err);
+}
+
+static int get_secret(struct view *v, void *arg, struct err *err)
+{
+	return directory_secret(v, STORE_VERIFIER, STR("ann@example.org"), arg, err);
+}
+
+static void sealed_bytes_are_kept_as_they_are(void **state)
+{
+	struct store *s = open_store(state);
+	struct buf got = BUF(100);
+	char first[] = "\1\377first", second[] = "second";
+	struct err err;
+
+	assert_int_equal(look(s, get_secret, &got, &err), -1);
+	assert_int_equal(err.kind, ERR_NOTFOUND);
+	assert_int_equal(change(s, put_secret, first, &err), 0);
+	assert_int_equal(look(s, get_secret, &got, &err), 0);
+	assert_true(str_eq(buf_str(&got), str_c(first)));
+	assert_int_equal(change(s, put_secret, second, &err), 0);
+	buf_clear(&got);
+	assert_int_equal(look(s, get_secret, &got, &err), 0);
+	assert_true(str_eq(buf_str(&got), STR("second")));
+	buf_free(&got);
+	store_close(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(an_unknown_domain_is_only_for_those_who_may_send_anywhere),
+		TEST(a_relayed_domain_takes_every_address),
+		TEST(a_tag_and_the_case_make_no_difference),
+		TEST(postmaster_and_abuse_always_exist),
+		TEST(an_alias_that_only_leads_to_itself_is_no_address),
+		TEST(everybody_in_a_circle_of_aliases_gets_one_copy),
+		TEST(aliases_that_lead_too_far_are_refused_for_now),
+		TEST(one_may_send_as_oneself_and_as_an_alias_to_oneself),
+		TEST(a_removed_account_is_gone_and_its_name_is_free),
+		TEST(an_address_is_given_once),
+		TEST(sealed_bytes_are_kept_as_they_are),
+	};
+
+	log_capture(test_quiet, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,402 @@
+#include "store/queue.h"
+#include "store/store_help_test.h"
+
+/* A request for leases, and what was given as text: "message:domain[address/attempts ...] ". */
+struct ask {
+	uint64_t holder;
+	uint32_t max;
+	const char *busy;
+	char text[400];
+	uint64_t lease[8], rcpt[8];
+	size_t leases;
+	int64_t next_due, now;
+};
+
+static int do_lease(struct txn *t, void *arg, struct err *err)
+{
+	struct ask *a = arg;
+	struct arena arena = ARENA(16 << 20);
+	struct str busy[1] = { str_c(a->busy) };
+	struct queue_lease_query q = { .holder = a->holder,
+		.max = a->max ? a->max : 10,
+		.busy = busy,
+		.busy_count = a->busy ? 1 : 0,
+		.room = 60000 };
+	struct queue_lease *l = NULL;
+	int r = queue_lease(t, &q, &arena, &l, &a->next_due, err);
+
+	a->text[0] = '\0';
+	a->leases = 0;
+	a->now = t->now;
+	for (; l; l = l->next) {
+		struct buf b = BUF(400);
+
+		buf_addf(&b, "%s%llu:%.*s[", a->text, (unsigned long long)l->message,
+			(int)l->domain.n, l->domain.p);
+		for (size_t i = 0; i < l->rcpt_count; i++)
+			buf_addf(&b, "%s%.*s/%u%s", i ? " " : "", (int)l->rcpts[i].address.n,
+				l->rcpts[i].address.p, l->rcpts[i].attempts,
+				l->rcpts[i].failed.n ? "!" : "");
+		buf_addz(&b, "] ");
+		str_z(buf_str(&b), a->text, sizeof a->text);
+		buf_free(&b);
+		if (a->leases < 8) {
+			a->rcpt[a->leases] = l->rcpts[0].id;
+			a->lease[a->leases++] = l->id;
+		}
+	}
+	arena_free(&arena);
+	return r;
+}
+
+static void lease(struct store *s, struct ask *a)
+{
+	struct err err;
+
+	if (change(s, do_lease, a, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+struct tell {
+	uint64_t holder, lease, rcpt;
+	uint8_t state;
+	uint32_t retry_after;
+	const char *report;
+	uint64_t report_id;
+};
+
+static int do_result(struct txn *t, void *arg, struct err *err)
+{
+	struct tell *a = arg;
+	const struct queue_result r = { .rcpt = a->rcpt,
+		.state = a->state,
+		.retry_after = a->retry_after,
+		.code = 451,
+		.status = STR("4.4.1"),
+		.text = STR("said so"),
+		.remote = STR("mx.example") };
+	const struct queue_report report = { .wanted = a->report != NULL,
+		.id = a->report_id,
+		.body = { .size = a->report ? strlen(a->report) : 0 } };
+
+	return queue_results(t, a->holder, a->lease, &r, 1, &report, err);
+}
+
+static enum err_kind tell(struct store *s, struct tell *a)
+{
+	struct err err;
+
+	return change_with_body(s, do_result, a, str_c(a->report), &err) < 0 ? err.kind : ERR_NONE;
+}
+
+static int do_gone(struct txn *t, void *arg, struct err *err)
+{
+	(void)err;
+	queue_holder_gone(t, *(uint64_t *)arg);
+	return 0;
+}
+
+static int ask_figures(struct view *v, void *arg, struct err *err)
+{
+	return queue_figures(v, arg, err);
+}
+
+static uint64_t queued(struct store *s)
+{
+	struct queue_figures f;
+	struct err err;
+
+	assert_int_equal(look(s, ask_figures, &f, &err), 0);
+	return f.queued;
+}
+
+static void recipients_of_one_domain_go_together(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+
+	must_mail(s, 7, "x@a.example y@b.example z@a.example", "hello");
+	must_mail(s, 8, "w@a.example", "hello");
+	lease(s, &a);
+	assert_non_null(strstr(a.text, "7:a.example[z@a.example/0 x@a.example/0] "));
+	assert_non_null(strstr(a.text, "7:b.example[y@b.example/0] "));
+	assert_non_null(strstr(a.text, "8:a.example[w@a.example/0] "));
+	lease(s, &a); /* all taken */
+	assert_string_equal(a.text, "");
+	assert_true(a.next_due == QUEUE_NEVER);
+	store_close(&s);
+}
+
+static void a_busy_domain_waits(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1, .busy = "a.example" };
+
+	must_mail(s, 7, "x@a.example y@b.example", "hello");
+	lease(s, &a);
+	assert_string_equal(a.text, "7:b.example[y@b.example/0] ");
+	a.busy = NULL;
+	lease(s, &a);
+	assert_string_equal(a.text, "7:a.example[x@a.example/0] ");
+	store_close(&s);
+}
+
+static void no_more_than_wanted_is_given(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1, .max = 2 };
+
+	for (uint64_t i = 1; i <= 3; i++)
+		must_mail(s, i, "x@a.example", "hello");
+	lease(s, &a);
+	assert_int_equal(a.leases, 2);
+	assert_true(a.next_due <= a.now);
+	lease(s, &a);
+	assert_int_equal(a.leases, 1);
+	store_close(&s);
+}
+
+static void what_is_delivered_is_gone_for_good(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	struct tell t = { .holder = 1, .state = STORE_DELIVERED };
+
+	must_mail(s, 7, "x@a.example", "hello");
+	lease(s, &a);
+	t.lease = a.lease[0];
+	t.rcpt = a.rcpt[0];
+	assert_int_equal(tell(s, &t), ERR_NONE);
+	assert_int_equal(queued(s), 0);
+	assert_int_equal(tell(s, &t), ERR_NOTFOUND);
+	store_close(&s);
+	s = open_store(state);
+	lease(s, &a);
+	assert_string_equal(a.text, "");
+	store_close(&s);
+}
+
+static void what_is_deferred_comes_back_when_it_is_due(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	struct tell t = { .holder = 1, .state = STORE_DEFERRED, .retry_after = 3600 };
+
+	must_mail(s, 7, "x@a.example", "hello");
+	lease(s, &a);
+	t.lease = a.lease[0];
+	t.rcpt = a.rcpt[0];
+	assert_int_equal(tell(s, &t), ERR_NONE);
+	for (int i = 0; i < 2; i++) {
+		lease(s, &a);
+		assert_string_equal(a.text, "");
+		assert_in_range(a.next_due, a.now + 3590, a.now + 3600);
+		store_close(&s);
+		s = open_store(state);
+	}
+	store_close(&s);
+}
+
+static void a_retry_at_once_counts_the_attempt(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	struct tell t = { .holder = 1, .state = STORE_DEFERRED };
+
+	must_mail(s, 7, "x@a.example", "hello");
+	for (int i = 0; i < 3; i++) {
+		lease(s, &a);
+		t.lease = a.lease[0];
+		t.rcpt = a.rcpt[0];
+		assert_int_equal(tell(s, &t), ERR_NONE);
+	}
+	lease(s, &a);
+	assert_string_equal(a.text, "7:a.example[x@a.example/3] ");
+	store_close(&s);
+}
+
+static void a_lease_ends_with_its_holder(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 }, b = { .holder = 2 };
+	struct tell t = { .holder = 2, .state = STORE_DELIVERED };
+	struct err err;
+
+	must_mail(s, 7, "x@a.example", "hello");
+	lease(s, &a);
+	t.lease = a.lease[0];
+	t.rcpt = a.rcpt[0];
+	assert_int_equal(tell(s, &t), ERR_DENIED); /* another's */
+	assert_int_equal(change(s, do_gone, &a.holder, &err), 0);
+	t.holder = 1;
+	assert_int_equal(tell(s, &t), ERR_NOTFOUND);
+	lease(s, &b);
+	assert_string_equal(b.text, "7:a.example[x@a.example/0] ");
+	t = (struct tell){
+		.holder = 2, .lease = b.lease[0], .rcpt = 999, .state = STORE_DELIVERED
+	};
+	assert_int_equal(tell(s, &t), ERR_DENIED); /* not in the lease */
+	store_close(&s);
+}
+
+static void a_report_reaches_a_sender_here_with_the_end_of_the_message(void **state)
+{
+	struct store *s = open_store(state);
+	struct mail_test m = { .id = 7,
+		.sender = "ann@example.org",
+		.to = "x@a.example",
+		.body = "hello",
+		.anywhere = true };
+	struct ask a = { .holder = 1 };
+	struct tell t = {
+		.holder = 1, .state = STORE_FAILED, .report = "it failed", .report_id = 70
+	};
+	struct box_test b;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	assert_int_equal(mail(s, &m, &err), 0);
+	lease(s, &a);
+	t.lease = a.lease[0];
+	t.rcpt = a.rcpt[0];
+	assert_int_equal(tell(s, &t), ERR_NONE);
+	assert_int_equal(queued(s), 0);
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::it failed ");
+	store_close(&s);
+}
+
+static void a_report_to_a_sender_elsewhere_is_queued_and_causes_none(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	struct tell t = {
+		.holder = 1, .state = STORE_FAILED, .report = "it failed", .report_id = 70
+	};
+
+	must_mail(s, 7, "x@a.example", "hello");
+	lease(s, &a);
+	t.lease = a.lease[0];
+	t.rcpt = a.rcpt[0];
+	assert_int_equal(tell(s, &t), ERR_NONE);
+	lease(s, &a);
+	assert_string_equal(a.text, "70:example.net[them@example.net/0] ");
+	t = (struct tell){ .holder = 1,
+		.lease = a.lease[0],
+		.rcpt = a.rcpt[0],
+		.state = STORE_FAILED,
+		.report = "the report failed",
+		.report_id = 71 };
+	assert_int_equal(tell(s, &t), ERR_NONE);
+	assert_int_equal(queued(s), 0);
+	store_close(&s);
+}
+
+struct op {
+	uint64_t message;
+	enum queue_op op;
+	uint32_t changed;
+};
+
+static int do_op(struct txn *t, void *arg, struct err *err)
+{
+	struct op *o = arg;
+
+	return queue_change(t, o->message, o->op, &o->changed, err);
+}
+
+static uint32_t op(struct store *s, uint64_t message, enum queue_op what)
+{
+	struct op o = { message, what, 0 };
+	struct err err;
+
+	assert_int_equal(change(s, do_op, &o, &err), 0);
+	return o.changed;
+}
+
+static void the_operator_holds_releases_and_drops(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	struct op o = { 99, QUEUE_OP_DROP, 0 };
+	struct err err;
+
+	must_mail(s, 7, "x@a.example y@b.example", "hello");
+	must_mail(s, 8, "z@c.example", "hello");
+	assert_int_equal(op(s, 7, QUEUE_OP_HOLD), 2);
+	lease(s, &a);
+	assert_string_equal(a.text, "8:c.example[z@c.example/0] ");
+	assert_int_equal(op(s, 0, QUEUE_OP_RETRY), 1);
+	assert_int_equal(op(s, 0, QUEUE_OP_RELEASE), 2);
+	lease(s, &a);
+	assert_int_equal(a.leases, 2);
+	assert_int_equal(op(s, 7, QUEUE_OP_DROP), 2);
+	assert_int_equal(queued(s), 1);
+	assert_int_equal(change(s, do_op, &o, &err), -1);
+	assert_int_equal(err.kind, ERR_NOTFOUND);
+	store_close(&s);
+}
+
+static void a_hold_while_it_is_tried_stays(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	struct tell t = { .holder = 1, .state = STORE_DEFERRED };
+
+	must_mail(s, 7, "x@a.example", "hello");
+	lease(s, &a);
+	assert_int_equal(op(s, 0, QUEUE_OP_HOLD), 1);
+	t.lease = a.lease[0];
+	t.rcpt = a.rcpt[0];
+	assert_int_equal(tell(s, &t), ERR_NONE);
+	lease(s, &a);
+	assert_string_equal(a.text, "");
+	store_close(&s);
+}
+
+struct read {
+	uint64_t message;
+	struct buf out;
+};
+
+static int ask_read(struct view *v, void *arg, struct err *err)
+{
+	struct read *q = arg;
+	uint64_t size;
+
+	return queue_read(v, q->message, 0, 1000, &q->out, &size, err);
+}
+
+static void a_queued_message_is_sent_as_it_was_accepted(void **state)
+{
+	struct store *s = open_store(state);
+	struct read q = { 7, BUF(2000) };
+	struct err err;
+
+	must_mail(s, 7, "x@a.example", "Subject: x\r\n\r\nhello\r\n");
+	assert_int_equal(look(s, ask_read, &q, &err), 0);
+	assert_true(str_eq(buf_str(&q.out), STR("Received: by us\r\nSubject: x\r\n\r\nhello\r\n")));
+	buf_free(&q.out);
+	store_close(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(recipients_of_one_domain_go_together),
+		TEST(a_busy_domain_waits),
+		TEST(no_more_than_wanted_is_given),
+		TEST(what_is_delivered_is_gone_for_good),
+		TEST(what_is_deferred_comes_back_when_it_is_due),
+		TEST(a_retry_at_once_counts_the_attempt),
+		TEST(a_lease_ends_with_its_holder),
+		TEST(a_report_reaches_a_sender_here_with_the_end_of_the_message),
+		TEST(a_report_to_a_sender_elsewhere_is_queued_and_causes_none),
+		TEST(the_operator_holds_releases_and_drops),
+		TEST(a_hold_while_it_is_tried_stays),
+		TEST(a_queued_message_is_sent_as_it_was_accepted),
+	};
+
+	log_capture(test_quiet, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
