@@ -64,7 +64,7 @@ static void log_outcomes(const struct job *j)
 
 		if (o->state == RCPT_RELEASED)
 			continue;
-		log_event(o->state == RCPT_DELIVERED ? LOG_INFO : LOG_WARN, "courier.delivery",
+		log_event(LOG_INFO, "courier.delivery",
 			L_Z("id", id), L_STR("from", j->sender), L_STR("to", j->rcpts[i].address),
 			L_STR("relay", o->remote.n ? o->remote : STR("none")),
 			L_I64("delay", clock_wall() - j->arrived), L_Z("dsn", o->status),
@@ -314,7 +314,7 @@ static int report(struct report *p, struct err *err)
 		return 0;
 	queue_id_print(j->message, id);
 	if (j->sender.n == 0) { /* RFC 5321 4.5.5: never answer a notification */
-		log_event(LOG_WARN, "courier.double-bounce", L_Z("id", id));
+		log_event(LOG_INFO, "courier.double-bounce", L_Z("id", id));
 		return 0;
 	}
 	if (compose(p, err) == 0)

@@ -144,7 +144,7 @@ static int try_target(struct session *s, const struct target *t)
 	/* T153, RFC 3207 4.1: a broken handshake is no reason to keep mail that may go in clear. */
 	if (how != SMTP_MAY || s->answer.phase != SMTP_TLS || s->err.kind == ERR_CANCELED)
 		return -1;
-	log_event(LOG_WARN, "courier.tls-failed", L_Z("relay", s->remote), L_ERR(&s->err));
+	log_event(LOG_INFO, "courier.tls-failed", L_Z("relay", s->remote), L_ERR(&s->err));
 	return connect_target(s, t, SMTP_CLEAR);
 }
 
