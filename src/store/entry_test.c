@@ -44,7 +44,7 @@ static void encode(struct act *a)
 	a->encoded = BUF(10000);
 	while (rest.n) {
 		struct str word = str_word(&rest, ' '), first, last;
-		uint64_t x, y;
+		uint64_t x = 0, y = 0;
 
 		if (!str_cut(word, '-', &first, &last))
 			first = last = word;

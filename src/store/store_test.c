@@ -2,6 +2,7 @@
 #include "store/store_help_test.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 static void mail_for_a_mailbox_is_there_when_the_request_is_done(void **state)
@@ -174,7 +175,7 @@ static int flush_fails(void *arg, enum io_op op, const char *name, const char *t
 	struct str data)
 {
 	(void)name, (void)to, (void)offset, (void)data;
-	return op == IO_FLUSH && *(bool *)arg ? EIO : 0;
+	return op == IO_FLUSH && atomic_load((atomic_bool *)arg) ? EIO : 0;
 }
 
 static void died(void *arg, const struct err *why)
@@ -188,7 +189,7 @@ static void died(void *arg, const struct err *why)
 static void a_failed_flush_ends_the_process_unanswered(void **state)
 {
 	const struct store_options o = { .segment_bytes = 1 << 20, .fatal = died };
-	bool failing = false;
+	atomic_bool failing = false;
 	struct store *s;
 	struct box_test b;
 	int status;
@@ -199,10 +200,10 @@ static void a_failed_flush_ends_the_process_unanswered(void **state)
 #endif
 	pid = fork();
 	if (pid == 0) {
+		io_watch(flush_fails, &failing);
 		s = open_store_with(test_dir(state), &o);
 		add_account(s, "ann@example.org");
 		must_mail(s, 1, "ann@example.org", "kept");
-		io_watch(flush_fails, &failing);
 		failing = true;
 		must_mail(s, 2, "ann@example.org", "never answered");
 		_exit(0);
