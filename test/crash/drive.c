@@ -352,10 +352,11 @@ static void deliver(struct worker *w)
 		snprintf(state + strlen(state), sizeof state - strlen(state), "%s/INBOX:0 ",
 			people[i]);
 	}
-	if (far)
+	if (far) {
 		k.rcpts[k.rcpt_count++] = (struct delivery_rcpt){ .address = str_c(elsewhere) };
-	snprintf(state + strlen(state), sizeof state - strlen(state), far ? "queue:%s" : "",
-		elsewhere);
+		snprintf(
+			state + strlen(state), sizeof state - strlen(state), "queue:%s", elsewhere);
+	}
 	ask(w, state);
 	run_with_body(&k, "deliver");
 	if (!far || draw(w, 2))
