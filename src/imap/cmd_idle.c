@@ -7,8 +7,10 @@ static int idle(struct imap_session *s, int64_t deadline, struct err *err)
 
 	s->changed = true; /* what happened since the last command is told at once */
 	while (woke == WAIT_SIGNAL) {
-		if (imap_take_news(s))
+		if (imap_take_news(s)) {
+			imap_bye(s, "", "the login has been taken back");
 			return err_set(err, ERR_CLOSED, "the login has been taken back");
+		}
 		if (s->changed && s->state == IMAP_SELECTED && imap_sync(s, true, NULL, err) < 0)
 			return -1;
 		conn_deadline(s->c, deadline);

@@ -190,7 +190,7 @@ class Demo:
         """Delete everything in the inbox."""
         box = self.imap(getattr(self, f"USER{who}"), getattr(self, f"PASS{who}"))
         box.select("INBOX")
-        box.store("1:*", "+FLAGS.SILENT", "\\Deleted")
+        box.uid("STORE", "1:*", "+FLAGS.SILENT", "\\Deleted")
         box.expunge()
         box.logout()
 
