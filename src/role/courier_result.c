@@ -64,8 +64,8 @@ static void log_outcomes(const struct job *j)
 
 		if (o->state == RCPT_RELEASED)
 			continue;
-		log_event(LOG_INFO, "courier.delivery",
-			L_Z("id", id), L_STR("from", j->sender), L_STR("to", j->rcpts[i].address),
+		log_event(LOG_INFO, "courier.delivery", L_Z("id", id), L_STR("from", j->sender),
+			L_STR("to", j->rcpts[i].address),
 			L_STR("relay", o->remote.n ? o->remote : STR("none")),
 			L_I64("delay", clock_wall() - j->arrived), L_Z("dsn", o->status),
 			L_Z("status", word_of(o->state)), L_U64("code", o->code),
