@@ -82,13 +82,9 @@ struct smtp_mailing *smtp_mailing_new(struct front_smtp *s, const struct smtp_pe
 	m->utf8 = mail->utf8;
 	m->utf8_needed = !address_is_ascii(&mail->from);
 	m->head = BUF(HEAD_KEEP);
-	m->facts = facts_builder_new();
-	if (m->facts && front_body_new(s->front, front_smtp_login(s), &m->body, err) == 0)
-		return m;
-	if (!m->facts)
-		err_set(err, ERR_TEMP, "out of memory");
-	smtp_mailing_free(&m);
-	return NULL;
+	if (front_body_new(s->front, front_smtp_login(s), &m->body, err) < 0)
+		smtp_mailing_free(&m);
+	return m;
 }
 
 int smtp_mailing_rcpt(struct smtp_mailing *m, const struct smtp_rcpt *rcpt, struct str address,
@@ -128,6 +124,9 @@ int smtp_mailing_begin(struct smtp_mailing *m, struct err *err)
 	struct buf line = BUF(TRACE_MAX);
 	int r;
 
+	m->facts = facts_builder_new();
+	if (!m->facts)
+		return err_set(err, ERR_TEMP, "out of memory");
 	trace_received(&line, &hop);
 	r = buf_ok(&line) ? add(m, buf_str(&line), err) : err_set(err, ERR_TEMP, "out of memory");
 	buf_free(&line);
