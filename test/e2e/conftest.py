@@ -159,7 +159,7 @@ class Demo:
         return found
 
     def imap(self, user=None, password=None):
-        box = imaplib.IMAP4_SSL(self.TLS_NAME, self.IMAPS_PORT, ssl_context=self.tls)
+        box = imaplib.IMAP4_SSL(self.TLS_NAME, self.IMAPS_PORT, ssl_context=self.tls, timeout=30)
         box.login(user or self.USER1, password or self.PASS1)
         return box
 
