@@ -24,6 +24,9 @@ const struct role_kind *role_kind_find(const char *name); /* NULL: no such role 
 
 /* The whole life of a role process with this kind's code; gives its exit code. */
 int role_run_kind(const struct role_kind *kind);
+/* What role_run_kind() does between prepare and main. test/evil closes it in processes that it
+ * forks while preparing, each of which then tries one thing. */
+int role_close_sandbox(struct role *r, struct err *err);
 
 enum {
 	ROLE_CONTROL_FD = 3,     /* the channel to the master, in every role */

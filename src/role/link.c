@@ -23,6 +23,7 @@ static void down(struct link *l)
 	if (!l->ch)
 		return;
 	channel_close(&l->ch);
+	l->down_since = clock_mono();
 	if (l->state)
 		l->state(l->arg, false);
 }
@@ -50,6 +51,11 @@ void link_put(struct link *l, int fd, uint32_t number)
 		l->state(l->arg, true);
 	for (struct link_waiter *w = l->waiters; w; w = w->next)
 		signal_raise(&w->woken);
+}
+
+int64_t link_down_since(const struct link *l)
+{
+	return l->ch ? NEVER : l->down_since;
 }
 
 void link_end(struct link *l)

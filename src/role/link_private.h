@@ -10,6 +10,7 @@ struct link {
 	struct task_group *group;
 	uint32_t who;
 	struct channel *ch; /* NULL: down */
+	int64_t down_since; /* clock_mono() */
 	uint64_t generation;
 	channel_handler *handler;
 	link_state_fn *state;
@@ -19,6 +20,8 @@ struct link {
 
 /* A new channel has come (fd is taken over); it replaces the old one. */
 void link_put(struct link *l, int fd, uint32_t number);
+/* Since when there has been no channel; NEVER when there is one. */
+int64_t link_down_since(const struct link *l);
 void link_end(struct link *l);
 
 #endif

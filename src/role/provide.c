@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config.h"
+
 static const struct service_row {
 	enum service service;
 	enum conf_id listen;
@@ -45,6 +47,15 @@ static const struct file_row {
 
 /* ---- who a role becomes ---- */
 
+static bool has_sandbox(const struct conf *conf)
+{
+#ifdef SANDBOX
+	return conf_u64(conf, CONF_SANDBOX) != CONF_SANDBOX_OFF;
+#else
+	return (void)conf, false;
+#endif
+}
+
 static void identity(const struct master *m, uint32_t who, uint32_t *uid, uint32_t *gid)
 {
 	const struct passwd *user;
@@ -52,7 +63,7 @@ static void identity(const struct master *m, uint32_t who, uint32_t *uid, uint32
 	char name[64];
 
 	*uid = *gid = 0;
-	if (geteuid() != 0)
+	if (geteuid() != 0 || !has_sandbox(m->conf))
 		return;
 	while (place < m->kind_count && m->kinds[place].who != who)
 		place++;
@@ -74,6 +85,21 @@ void provide_identity(const struct master *m, struct child *c)
 
 enum { DEPTH_MAX = 4 }; /* data/blob/ab/file */
 
+/* A file that has another name elsewhere is not ours to give away. */
+static int give_one(
+	int dir, const char *name, struct stat *st, uint32_t uid, uint32_t gid, struct err *err)
+{
+	if (fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, "look at", name);
+	if (S_ISREG(st->st_mode) && st->st_nlink > 1)
+		return err_set(err, ERR_PERM,
+			"%s in the data folder has a second name (hard link): remove one of them",
+			name);
+	if (fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, "change the owner of", name);
+	return 0;
+}
+
 /* Give a folder's contents to the store, after it was used by somebody else. No link is followed.
  */
 static int give_contents(int dir, uint32_t uid, uint32_t gid, int depth, struct err *err)
@@ -93,11 +119,9 @@ static int give_contents(int dir, uint32_t uid, uint32_t gid, int depth, struct 
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
 			(depth == 0 && strcmp(e->d_name, "seal") == 0))
 			continue;
-		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-			fchownat(dirfd(d), e->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0) {
-			r = errno == ENOENT ? 0 : err_sys(err, "change the owner of", e->d_name);
-			continue;
-		}
+		r = give_one(dirfd(d), e->d_name, &st, uid, gid, err);
+		if (r < 0)
+			break;
 		if (!S_ISDIR(st.st_mode) || depth == DEPTH_MAX)
 			continue;
 		sub = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -112,15 +136,20 @@ static int give_contents(int dir, uint32_t uid, uint32_t gid, int depth, struct 
  * its own files, and cannot put another file in the place of the vault's `seal`. */
 static int own_data(struct master *m, const char *path, struct err *err)
 {
-	const mode_t mode = 01770;
+	mode_t mode = 01770;
 	uint32_t uid, gid;
 	struct stat st;
 	int copy;
 
+	if (geteuid() != 0)
+		return 0;
 	identity(m, WHO_STORE, &uid, &gid);
+	if (uid == 0)
+		mode = 0700; /* and the next start with a sandbox sees that things must be given
+				back */
 	if (fstat(m->data_fd, &st) < 0)
 		return err_sys(err, "look at", path);
-	if (uid == 0 || (st.st_uid == 0 && st.st_gid == gid && (st.st_mode & 07777) == mode))
+	if (st.st_uid == 0 && st.st_gid == gid && (st.st_mode & 07777) == mode)
 		return 0;
 	copy = openat(m->data_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (copy < 0 || give_contents(copy, uid, gid, 0, err) < 0)

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { LOST_SECONDS = 60 };
 enum { LINKS_MAX = 3, LISTENED_MAX = 4, EARLY_MAX = 256, SETTINGS_MAX = 1 << 20 };
 
 struct peer {
@@ -223,12 +224,30 @@ static void take_settings(struct role_private *p, const struct request *req)
 	}
 }
 
+/* A peer that is there but has thrown us out gives no new channel: only a new process gets one. */
+static void check_links(struct role *r)
+{
+	const struct role_private *p = r->private;
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < p->link_count && !r->stopping; i++) {
+		int64_t since = link_down_since(&p->links[i]);
+
+		if (since == NEVER || clock_mono() - since < LOST_SECONDS * CLOCK_SEC)
+			continue;
+		err_set(&err, ERR_TEMP, "the %s stays away", who_name(p->links[i].who));
+		say_failed(r->private, &err);
+		begin_stop(r, ROLE_GRACE_SECONDS);
+	}
+}
+
 static void answer_ping(struct role *r, struct request **req)
 {
 	struct control_ping_rep a = { .tasks = task_group_count(r->group),
 		.sessions = r->sessions };
 
 	control_ping_answer(req, &a);
+	check_links(r);
 }
 
 static void on_control(void *arg, struct request *req)
@@ -294,7 +313,7 @@ static int read_settings(struct role *r, struct err *err)
 	return 0;
 }
 
-static int close_sandbox(struct role *r, struct err *err)
+int role_close_sandbox(struct role *r, struct err *err)
 {
 	const struct role_private *p = r->private;
 	struct sandbox_wish wish = { .who = r->who,
@@ -327,7 +346,7 @@ static int prepare(struct role *r, struct err *err)
 	tzset();
 	if (p->kind->prepare && p->kind->prepare(r, err) < 0)
 		return -1;
-	return close_sandbox(r, err);
+	return role_close_sandbox(r, err);
 }
 
 static void live(void *arg)
@@ -359,7 +378,9 @@ static int begin(struct role *r, struct err *err)
 		return err_set(err, ERR_TEMP, "out of memory");
 	for (uint32_t who = 1; who; who <<= 1)
 		if (p->kind->links & who)
-			p->links[p->link_count++] = (struct link){ .group = p->outer, .who = who };
+			p->links[p->link_count++] = (struct link){
+				.group = p->outer, .who = who, .down_since = clock_mono()
+			};
 	p->control = channel_new(
 		p->outer, ROLE_CONTROL_FD, WHO_MASTER, 0, on_control, on_control_end, r, err);
 	if (!p->control)

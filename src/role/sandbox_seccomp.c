@@ -211,20 +211,34 @@ static void add_threads(struct filter *f, unsigned may)
 	rule(f, SCMP_ACT_ALLOW, NR(membarrier), 0, NULL);
 }
 
+/* An Internet socket, for TCP only or for UDP too; the type's upper bits are flags. */
+static void allow_internet(struct filter *f, uint64_t family, unsigned may)
+{
+	const struct scmp_arg_cmp tcp[] = { { 0, SCMP_CMP_EQ, family, 0 },
+		{ 1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM } };
+	const struct scmp_arg_cmp udp[] = { { 0, SCMP_CMP_EQ, family, 0 },
+		{ 1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM } };
+
+	if (may & (MAY_CONNECT | MAY_RESOLVE))
+		rule(f, SCMP_ACT_ALLOW, NR(socket), 2, tcp);
+	if (may & MAY_RESOLVE)
+		rule(f, SCMP_ACT_ALLOW, NR(socket), 2, udp);
+}
+
+/* Families that the C library may ask for are refused; any other is deadly. */
 static void add_sockets(struct filter *f, unsigned may)
 {
-	/* Known families are refused or allowed; any other is deadly. */
-	for (uint64_t family = 0; family <= AF_NETLINK; family++) {
-		const struct scmp_arg_cmp a = { 0, SCMP_CMP_EQ, family, 0 };
-		bool internet = family == AF_INET || family == AF_INET6;
+	const struct scmp_arg_cmp above = { 0, SCMP_CMP_GT, AF_NETLINK, 0 };
 
-		if (internet && (may & (MAY_CONNECT | MAY_RESOLVE)))
-			rule(f, SCMP_ACT_ALLOW, NR(socket), 1, &a);
-		else if (!internet && family != AF_UNIX && family != AF_NETLINK)
-			rule(f, SCMP_ACT_KILL_PROCESS, NR(socket), 1, &a);
+	for (uint64_t family = 0; family < AF_NETLINK; family++) {
+		const struct scmp_arg_cmp this = { 0, SCMP_CMP_EQ, family, 0 };
+
+		if (family == AF_INET || family == AF_INET6)
+			allow_internet(f, family, may);
+		else if (family != AF_UNIX)
+			rule(f, SCMP_ACT_KILL_PROCESS, NR(socket), 1, &this);
 	}
-	rule(f, SCMP_ACT_KILL_PROCESS, NR(socket), 1,
-		&(struct scmp_arg_cmp){ 0, SCMP_CMP_GT, AF_NETLINK, 0 });
+	rule(f, SCMP_ACT_KILL_PROCESS, NR(socket), 1, &above);
 }
 
 static void add_all(struct filter *f, unsigned may)
