@@ -60,10 +60,9 @@ static int read_seal(const struct evil *e)
 	return read_path("seal") == 0 ? 0 : read_in(e, "data/seal");
 }
 
-/* By another way: the same file under a name that was open already. */
 static int read_index(const struct evil *e)
 {
-	return read_in(e, "data/index.db");
+	return read_path("index.db") == 0 ? 0 : read_in(e, "data/index.db");
 }
 
 static int replace_seal(const struct evil *e)
