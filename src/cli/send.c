@@ -123,10 +123,10 @@ static int make_message(struct send *s, struct err *err)
 	buf_addz(&s->message, "\r\nSubject: ");
 	words_encode(&s->message, str_c(s->subject ? s->subject : "a message by eilpost send"), 9);
 	buf_addf(&s->message,
-		"\r\nMessage-ID: <%s@eilpost.invalid>\r\nMIME-Version: 1.0\r\n"
+		"\r\nMessage-ID: <%s@%s>\r\nMIME-Version: 1.0\r\n"
 		"Content-Type: text/plain; charset=utf-8\r\n"
 		"Content-Transfer-Encoding: 8bit\r\n\r\n",
-		id);
+		id, strchr(s->from, '@') ? strrchr(s->from, '@') + 1 : "localhost");
 	while ((n = fread(&c, 1, 1, stdin)) == 1 && buf_ok(&s->message)) {
 		if (c == '\n' && last != '\r')
 			buf_addc(&s->message, '\r');

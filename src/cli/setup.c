@@ -102,9 +102,9 @@ static bool server_answers(struct setup *s)
 
 static void exec_server(const struct cli *c)
 {
-	static const char *const closed[] = { "listen.smtp=", "listen.submission=",
-		"listen.submissions=", "listen.imap=", "listen.imaps=", "listen.pop3=",
-		"listen.pop3s=" };
+	static const char *const closed[] = { "listen.smtp=off", "listen.submission=off",
+		"listen.submissions=off", "listen.imap=off", "listen.imaps=off", "listen.pop3=off",
+		"listen.pop3s=off", "log.level=warn" };
 	enum { CLOSED = sizeof closed / sizeof closed[0] };
 	const char *argv[6 + 2 * CLOSED] = { "eilpost", "--config", c->config, "serve" };
 	size_t n = 4;
