@@ -12,6 +12,7 @@ import uuid
 
 import pytest
 
+from conftest import SANITIZED
 from raw import Raw, submit
 
 STRANGER = "ann@sender.example"
@@ -351,7 +352,7 @@ def test_fifty_megabytes_pass_in_little_memory(demo):
             s.send(line * min(10000, lines - _))
         s.send(b".\r\n")
         assert s.code() == 250
-    assert peak(mx_pid(demo)) - before < 8 << 20
+    assert SANITIZED or peak(mx_pid(demo)) - before < 8 << 20
     box = demo.imap(demo.USER2, demo.PASS2)
     box.select("INBOX", readonly=True)
     _, sizes = box.fetch("1:*", "(RFC822.SIZE)")
