@@ -10,45 +10,90 @@ struct fetch {
 	const struct imap_fetch *want;
 	struct imap_ranges seen; /* shown now, not marked before */
 	struct err failed;       /* the first message that could not be read */
-	const char *space;
+	struct str space;        /* before the next item */
+	int64_t day;             /* the start of one, and its text; empty: none yet */
+	char day_text[16];
 };
 
-static void item(struct fetch *f, const char *name)
+/* Two digits. */
+static void out_digits(struct imap_out *o, int64_t n)
 {
-	conn_writef(f->s->c, "%s%s ", f->space, name);
-	f->space = " ";
+	char p[2] = { (char)('0' + n / 10), (char)('0' + n % 10) };
+
+	imap_out_add(o, str_make(p, 2));
 }
 
-static void write_date(struct conn *c, int64_t when)
+/* RFC 3501 9, date-time, in UTC. Neighbours often share their day, so its text is kept. */
+static void out_date(struct fetch *f, struct imap_out *o, int64_t when)
 {
+	int64_t second = when % 86400 + (when % 86400 < 0 ? 86400 : 0);
+	int64_t day = when - second;
 	struct buf b = BUF(64);
 
-	date_imap_print(&b, (struct date){ .unix = when });
-	conn_writef(c, "\"" STR_F "\"", STR_A(buf_str(&b)));
-	buf_free(&b);
+	if (f->day_text[0] == '\0' || f->day != day) {
+		date_imap_print(&b, (struct date){ .unix = day });
+		str_z(str_head(buf_str(&b), 11), f->day_text, sizeof f->day_text);
+		buf_free(&b);
+		f->day = day;
+	}
+	imap_out_add(o, STR("\""));
+	imap_out_add(o, str_c(f->day_text));
+	imap_out_add(o, STR(" "));
+	out_digits(o, second / 3600);
+	imap_out_add(o, STR(":"));
+	out_digits(o, second / 60 % 60);
+	imap_out_add(o, STR(":"));
+	out_digits(o, second % 60);
+	imap_out_add(o, STR(" +0000\""));
 }
 
-static void write_plain_items(struct fetch *f, const struct imap_entry *e)
+static void out_name(struct fetch *f, struct imap_out *o, struct str name)
+{
+	imap_out_add(o, f->space);
+	imap_out_add(o, name);
+	f->space = STR(" ");
+}
+
+static void out_plain_items(struct fetch *f, struct imap_out *o, const struct imap_entry *e)
 {
 	unsigned items = f->want->items;
 
 	if (items & IMAP_ITEM_UID) {
-		item(f, "UID");
-		conn_writef(f->s->c, "%" PRIu32, e->uid);
+		out_name(f, o, STR("UID "));
+		imap_out_number(o, e->uid);
 	}
 	if (items & IMAP_ITEM_FLAGS) {
-		conn_writef(f->s->c, "%s", f->space);
-		f->space = " ";
-		imap_write_flags(f->s, e->uid, e->flags, e->keywords);
+		out_name(f, o, STR(""));
+		imap_out_flags(o, f->s, e);
 	}
 	if (items & IMAP_ITEM_INTERNALDATE) {
-		item(f, "INTERNALDATE");
-		write_date(f->s->c, e->received);
+		out_name(f, o, STR("INTERNALDATE "));
+		out_date(f, o, e->received);
 	}
 	if (items & IMAP_ITEM_SIZE) {
-		item(f, "RFC822.SIZE");
-		conn_writef(f->s->c, "%" PRIu64, e->size);
+		out_name(f, o, STR("RFC822.SIZE "));
+		imap_out_number(o, e->size);
 	}
+}
+
+/* "* 3 FETCH (" and what the entry itself has. */
+static void write_begin(struct fetch *f, const struct imap_entry *e, uint32_t seq, struct str end)
+{
+	struct imap_out o = IMAP_OUT(f->s->c);
+
+	imap_out_add(&o, STR("* "));
+	imap_out_number(&o, seq);
+	imap_out_add(&o, STR(" FETCH ("));
+	f->space = STR("");
+	out_plain_items(f, &o, e);
+	imap_out_add(&o, end);
+	imap_out_flush(&o);
+}
+
+static void item(struct fetch *f, const char *name)
+{
+	conn_writef(f->s->c, STR_F "%s ", STR_A(f->space), name);
+	f->space = STR(" ");
 }
 
 static void write_facts_items(struct fetch *f, const struct imap_message *m)
@@ -71,11 +116,11 @@ static void write_facts_items(struct fetch *f, const struct imap_message *m)
 
 static void section_name(struct fetch *f, const struct imap_section *x)
 {
-	conn_writef(f->s->c, "%s" STR_F, f->space, STR_A(x->label));
+	conn_writef(f->s->c, STR_F STR_F, STR_A(f->space), STR_A(x->label));
 	if (x->partial)
 		conn_writef(f->s->c, "<%" PRIu64 ">", x->offset);
 	conn_write(f->s->c, STR(" "));
-	f->space = " ";
+	f->space = STR(" ");
 }
 
 static void clip(const struct imap_section *x, uint64_t *offset, uint64_t *size)
@@ -195,9 +240,7 @@ static int fetch_one(struct fetch *f, const struct imap_entry *e, uint32_t seq, 
 	imap_message_init(&m, f->s, e);
 	if (prepare(f, &m) < 0)
 		goto out;
-	conn_writef(f->s->c, "* %" PRIu32 " FETCH (", seq);
-	f->space = "";
-	write_plain_items(f, e);
+	write_begin(f, e, seq, STR(""));
 	write_facts_items(f, &m);
 	for (const struct imap_section *x = f->want->sections; x && r == 0; x = x->next)
 		r = write_section(f, &m, x, err);
@@ -226,6 +269,7 @@ static int fetch_all(struct fetch *f, const struct imap_ranges *uids, struct err
 		.ranges = uids->v, .n = uids->n, .ghosts = true, .facts = needs_facts(f->want)
 	};
 	struct imap_rows *rows = NULL;
+	bool simple = !(f->want->items & IMAP_ITEMS_OF_FACTS) && !f->want->sections;
 	struct imap_entry e;
 	size_t at = 0;
 	int r;
@@ -237,7 +281,9 @@ static int fetch_all(struct fetch *f, const struct imap_ranges *uids, struct err
 	while ((r = s->policy->next(rows, &e, &f->failed)) == 1) {
 		uint32_t seq = imap_view_seq_from(&s->view, e.uid, &at);
 
-		if (seq > 0 && fetch_one(f, &e, seq, err) < 0)
+		if (seq > 0 && simple)
+			write_begin(f, &e, seq, STR(")\r\n"));
+		else if (seq > 0 && fetch_one(f, &e, seq, err) < 0)
 			break;
 	}
 	s->policy->end(&rows);

@@ -1,8 +1,6 @@
 /* cmd_search.c - SEARCH (RFC 3501 6.4.4). */
 #include "imap/search_private.h"
 
-#include <inttypes.h>
-
 /* Where to look: a set of messages that must hold by itself, or everything. */
 static struct imap_range *narrow(const struct imap_search *q, struct imap_range *all, size_t *n)
 {
@@ -20,6 +18,7 @@ static int search(struct imap_session *s, const struct imap_search *q, struct er
 {
 	struct imap_range all = { 1, imap_view_last_uid(&s->view) };
 	struct imap_query query = { .ghosts = true, .facts = q->wants_facts };
+	struct imap_out o = IMAP_OUT(s->c);
 	struct imap_rows *rows = NULL;
 	struct imap_entry e;
 	size_t at = 0;
@@ -33,9 +32,12 @@ static int search(struct imap_session *s, const struct imap_search *q, struct er
 		uint32_t seq = imap_view_seq_from(&s->view, e.uid, &at);
 
 		yes = seq > 0 ? imap_match(s, q, &e, err) : 0;
-		if (yes > 0)
-			conn_writef(s->c, " %" PRIu32, s->by_uid ? e.uid : seq);
+		if (yes <= 0)
+			continue;
+		imap_out_add(&o, STR(" "));
+		imap_out_number(&o, s->by_uid ? e.uid : seq);
 	}
+	imap_out_flush(&o);
 	s->policy->end(&rows);
 	return yes < 0 ? -1 : r;
 }

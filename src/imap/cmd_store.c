@@ -1,8 +1,6 @@
 /* cmd_store.c - changing flags (RFC 3501 6.4.6). */
 #include "imap/fetch_private.h"
 
-#include <inttypes.h>
-
 struct change {
 	enum imap_store_op op;
 	bool silent;
@@ -37,13 +35,8 @@ static int answer_rows(struct imap_session *s, const struct imap_ranges *uids, b
 		if (e.modseq != newest)
 			imap_remember_own(s, e.modseq, first, last);
 		newest = e.modseq;
-		if (seq == 0 || silent)
-			continue;
-		conn_writef(s->c, "* %" PRIu32 " FETCH (", seq);
-		if (s->by_uid) /* RFC 3501 6.4.8 */
-			conn_writef(s->c, "UID %" PRIu32 " ", e.uid);
-		imap_write_flags(s, e.uid, e.flags, e.keywords);
-		conn_write(s->c, STR(")\r\n"));
+		if (seq > 0 && !silent)
+			imap_write_change(s, seq, &e);
 	}
 	return r;
 }

@@ -104,8 +104,21 @@ bool imap_take_news(struct imap_session *s);
 void imap_remember_own(struct imap_session *s, uint64_t modseq, uint32_t first, uint32_t last);
 void imap_leave_mailbox(struct imap_session *s);
 
-/* write.c: pieces of responses. */
-void imap_write_flags(struct imap_session *s, uint32_t uid, unsigned flags, struct str keywords);
+/* write.c: pieces of responses. The lines that come by the hundred thousand are put together here
+ * first, so that each costs one conn_write(). */
+struct imap_out {
+	struct conn *c;
+	size_t n;
+	char p[256];
+};
+#define IMAP_OUT(conn) ((struct imap_out){ .c = (conn) })
+void imap_out_add(struct imap_out *o, struct str s);
+void imap_out_number(struct imap_out *o, uint64_t n);
+void imap_out_flush(struct imap_out *o);
+/* "FLAGS (...)" */
+void imap_out_flags(struct imap_out *o, const struct imap_session *s, const struct imap_entry *e);
+/* "* 3 FETCH (UID 7 FLAGS (...))", whole: a change of flags. The UID only in the UID forms. */
+void imap_write_change(struct imap_session *s, uint32_t seq, const struct imap_entry *e);
 void imap_write_string(struct conn *c, struct str s); /* quoted, or a literal where it must be */
 void imap_write_mailbox(struct conn *c, struct str name);
 void imap_write_ranges(struct conn *c, const struct imap_ranges *r);

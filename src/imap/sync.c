@@ -71,13 +71,8 @@ static int tell_flags(struct imap_session *s, struct err *err)
 	while (r >= 0 && (r = s->policy->next(rows, &e, err)) == 1) {
 		uint32_t seq = imap_view_seq_from(&s->view, e.uid, &at);
 
-		if (seq == 0 || is_own(s, &e))
-			continue;
-		conn_writef(s->c, "* %" PRIu32 " FETCH (", seq);
-		if (s->by_uid)
-			conn_writef(s->c, "UID %" PRIu32 " ", e.uid);
-		imap_write_flags(s, e.uid, e.flags, e.keywords);
-		conn_write(s->c, STR(")\r\n"));
+		if (seq > 0 && !is_own(s, &e))
+			imap_write_change(s, seq, &e);
 	}
 	s->policy->end(&rows);
 	return r;

@@ -3,6 +3,7 @@
 #include "imap/utf7.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static const struct {
 	struct str name;
@@ -15,27 +16,76 @@ static const struct {
 	{ STR_INIT("\\Draft"), IMAP_DRAFT },
 };
 
-void imap_write_flags(struct imap_session *s, uint32_t uid, unsigned flags, struct str keywords)
+void imap_out_flush(struct imap_out *o)
 {
-	bool some = false;
+	conn_write(o->c, str_make(o->p, o->n));
+	o->n = 0;
+}
 
-	conn_write(s->c, STR("FLAGS ("));
+void imap_out_add(struct imap_out *o, struct str s)
+{
+	if (s.n > sizeof o->p - o->n)
+		imap_out_flush(o);
+	if (s.n > sizeof o->p) {
+		conn_write(o->c, s);
+		return;
+	}
+	if (s.n > 0)
+		memcpy(o->p + o->n, s.p, s.n);
+	o->n += s.n;
+}
+
+void imap_out_number(struct imap_out *o, uint64_t n)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	imap_out_add(o, str_make(digits + at, sizeof digits - at));
+}
+
+void imap_out_flags(struct imap_out *o, const struct imap_session *s, const struct imap_entry *e)
+{
+	struct str space = STR("");
+
+	imap_out_add(o, STR("FLAGS ("));
 	for (size_t i = 0; i < sizeof flag_names / sizeof *flag_names; i++) {
-		if (!(flags & flag_names[i].flag))
+		if (!(e->flags & flag_names[i].flag))
 			continue;
-		if (some)
-			conn_write(s->c, STR(" "));
-		conn_write(s->c, flag_names[i].name);
-		some = true;
+		imap_out_add(o, space);
+		imap_out_add(o, flag_names[i].name);
+		space = STR(" ");
 	}
-	if (uid >= s->recent_from) {
-		conn_write(s->c, some ? STR(" \\Recent") : STR("\\Recent"));
-		some = true;
+	if (e->uid >= s->recent_from) {
+		imap_out_add(o, space);
+		imap_out_add(o, STR("\\Recent"));
+		space = STR(" ");
 	}
-	if (keywords.n > 0 && some)
-		conn_write(s->c, STR(" "));
-	conn_write(s->c, keywords);
-	conn_write(s->c, STR(")"));
+	if (e->keywords.n > 0) {
+		imap_out_add(o, space);
+		imap_out_add(o, e->keywords);
+	}
+	imap_out_add(o, STR(")"));
+}
+
+void imap_write_change(struct imap_session *s, uint32_t seq, const struct imap_entry *e)
+{
+	struct imap_out o = IMAP_OUT(s->c);
+
+	imap_out_add(&o, STR("* "));
+	imap_out_number(&o, seq);
+	imap_out_add(&o, STR(" FETCH ("));
+	if (s->by_uid) { /* RFC 3501 6.4.8 */
+		imap_out_add(&o, STR("UID "));
+		imap_out_number(&o, e->uid);
+		imap_out_add(&o, STR(" "));
+	}
+	imap_out_flags(&o, s, e);
+	imap_out_add(&o, STR(")\r\n"));
+	imap_out_flush(&o);
 }
 
 /* RFC 3501 9: what a quoted string can hold, within reason. */
