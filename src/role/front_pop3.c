@@ -1,7 +1,10 @@
 /* front_pop3.c - the POP3 session's policy: its questions become calls to vault and store. */
+#include "base/log.h"
 #include "conf/conf.h"
 #include "pop3/pop3.h"
 #include "role/front_login.h"
+
+enum { HANDSHAKE_SECONDS = 30 };
 
 struct mailbox {
 	struct front *f;
@@ -18,6 +21,7 @@ static int start_tls(void *arg, struct conn *c, struct err *err)
 {
 	const struct mailbox *m = arg;
 
+	conn_deadline(c, clock_after(HANDSHAKE_SECONDS * CLOCK_SEC));
 	return conn_start_tls_server(c, m->f->tls[m->service], err);
 }
 
@@ -25,9 +29,15 @@ static int login(void *arg, struct str name, const struct secret *password, stru
 {
 	struct mailbox *m = arg;
 
-	if (front_login(m->f, m->service, m->c, name, secret_reveal(password), &m->login, err) < 0)
+	if (front_login(m->f, m->service, m->c, name, secret_reveal(password), &m->login, err) <
+		0) {
+		log_event(LOG_INFO, "pop3.login-failed", L_STR("user", name),
+			L_STR("rip", conn_peer(m->c)), L_ERR(err));
 		return -1;
+	}
 	m->login.wake = &m->wake;
+	log_event(
+		LOG_INFO, "pop3.login", L_Z("user", m->login.login), L_STR("rip", conn_peer(m->c)));
 	return 0;
 }
 
