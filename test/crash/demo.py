@@ -1,5 +1,6 @@
 """One demo instance: start, watch its log, kill its roles, start again. Ends only what it started,
 through descriptors of processes (pidfd), so a number that was given to somebody else is never hit."""
+import ctypes
 import os
 import random as random_module
 import re
@@ -59,6 +60,24 @@ class Process:
     def wait(self, seconds):
         """Has it ended?"""
         return bool(select.select([self.fd], [], [], max(0, seconds))[0])
+
+    def close(self):
+        os.close(self.fd)
+
+
+class Watch:
+    """Tells of the next write into a directory's files (inotify, which Python's library has not)."""
+    IN_MODIFY = 2
+
+    def __init__(self, directory):
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = self.libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        if self.fd < 0 or self.libc.inotify_add_watch(self.fd, os.fsencode(directory),
+                                                      self.IN_MODIFY) < 0:
+            raise Failed(f"cannot watch {directory}: {os.strerror(ctypes.get_errno())}")
+
+    def wait(self, seconds):
+        return bool(select.select([self.fd], [], [], seconds)[0])
 
     def close(self):
         os.close(self.fd)

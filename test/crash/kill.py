@@ -156,6 +156,37 @@ class Loop:
             self.demo.killed.add(p.pid)
             p.kill()
 
+    def _kill_at_some_moment(self, victims):
+        """In the moment when a client reads a 250, when the store writes to its log, or at any."""
+        at = self.random.random()
+        if at < 0.2:
+            self.trap = victims
+            until = time.monotonic() + 2
+            while self.trap is not None and time.monotonic() < until:
+                time.sleep(0.001)
+            self.trap, victims = None, self.trap or []
+        elif at < 0.75:
+            self._kill_at_write(victims)
+            return
+        self._kill_now(victims)
+
+    def _kill_at_write(self, victims):
+        """In a process of its own: with all the threads here it would come too late."""
+        watch = demo_module.Watch(os.path.join(self.demo.directory, "data", "log"))
+        delay = self.random.choice((0, 0, self.random.expovariate(3000)))
+        self.demo.killed |= {p.pid for p in victims}
+        child = os.fork()
+        if child == 0:
+            watch.wait(2)
+            until = time.perf_counter() + delay
+            while time.perf_counter() < until:
+                pass
+            for p in victims:
+                p.kill()
+            os._exit(0)
+        os.waitpid(child, 0)
+        watch.close()
+
     def cycle(self, number):
         names, weights = zip(*[v for v in VICTIMS if v[0] in self.roles or
                                v[0] in ("all", "everything", "master")])
@@ -171,16 +202,7 @@ class Loop:
         if whole:
             victims.insert(0, demo_module.Process("master", self.demo.process.pid))
         began = time.time()
-        if self.random.random() < 0.4:  # in the moment of a 250
-            self.trap = victims
-            until = time.monotonic() + 2
-            while self.trap is not None and time.monotonic() < until:
-                time.sleep(0.001)
-            self.trap, rest = None, self.trap
-            if rest is not None:
-                self._kill_now(rest)
-        else:
-            self._kill_now(victims)
+        self._kill_at_some_moment(victims)
         if what == "master":
             self.demo.killed |= {p.pid for p in roles.values()}
         self._wait_back(what, whole, roles, victims)
@@ -242,7 +264,8 @@ class Loop:
             for box in self.boxes:
                 box.compare_with_imap(self.demo.env, self.problems)
         boxes = {b.login: list(b.found.values()) for b in self.boxes}
-        self.problems += self.book.check(boxes, self._sent() if last else None)
+        found = self.book.check(boxes, self._sent() if last else None)
+        self.problems += [p for p in found if p not in self.problems]
         self.problems += self.sink.problems
         self.sink.problems = []
         self._check_log(when)
