@@ -1,5 +1,6 @@
 /* The directory: point reads on the loop's thread, lists and changes as jobs. */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "role/store_private.h"
 #include "store/directory.h"
 #include "store/names.h"
@@ -20,6 +21,23 @@ static bool malformed(struct request **req, int got, const struct err *why)
 	channel_violation((*req)->ch, why->msg);
 	request_fail(req, why);
 	return true;
+}
+
+static uint64_t target_tag(struct str address, uint64_t id)
+{
+	return hash_u64(hash_bytes(address) ^ id) << 32;
+}
+
+uint64_t store_target_seal(struct str address, uint64_t id)
+{
+	return id && id <= UINT32_MAX ? target_tag(address, id) | id : 0;
+}
+
+uint64_t store_target_open(struct str address, uint64_t sealed)
+{
+	uint64_t id = sealed & UINT32_MAX;
+
+	return store_target_seal(address, id) == sealed ? id : 0;
 }
 
 void store_on_rcpt(struct peer *p, struct request *req)
@@ -46,7 +64,8 @@ void store_on_rcpt(struct peer *p, struct request *req)
 		request_fail(&req, &err);
 		return;
 	}
-	a = (struct store_rcpt_rep){ .target = found.target, .local = found.local };
+	a = (struct store_rcpt_rep){ .target = store_target_seal(q.address, found.target),
+		.local = found.local };
 	store_rcpt_answer(&req, &a);
 }
 

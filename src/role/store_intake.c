@@ -341,8 +341,9 @@ static int read_rcpts(struct intake *in, struct delivery_rcpt **out, size_t *cou
 		return err_set(err, ERR_TEMP, "out of memory for recipients");
 	seq = buf_str(&in->rcpts);
 	for (*count = 0; store_rcpt_item_next(&seq, &item); (*count)++)
-		(*out)[*count] = (struct delivery_rcpt){ item.target, item.address, item.orcpt,
-			item.notify };
+		(*out)[*count] =
+			(struct delivery_rcpt){ store_target_open(item.address, item.target),
+				item.address, item.orcpt, item.notify };
 	return 0;
 }
 

@@ -151,7 +151,13 @@ void store_on_result(struct peer *p, struct request *req);
 void store_intakes_of_peer_end(struct peer *p);
 void store_intake_free(struct intake *in);
 
-/* store_directory.c: point reads, answered at once */
+/* store_directory.c: point reads, answered at once.
+ *
+ * The number of an address goes to a front and comes back with the delivery, bound to the address
+ * that was asked for: a front that makes one up, or takes it from another address, has none (0),
+ * and the recipient is looked up as if it were new. The key is this process's. */
+uint64_t store_target_seal(struct str address, uint64_t id);
+uint64_t store_target_open(struct str address, uint64_t sealed);
 void store_on_rcpt(struct peer *p, struct request *req);
 void store_on_sender(struct peer *p, struct request *req);
 void store_on_login(struct peer *p, struct request *req);
