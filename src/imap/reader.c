@@ -111,10 +111,6 @@ int imap_read_command(struct imap_session *s, struct err *err)
 	s->text = BUF(logged_in(s) ? IMAP_COMMAND_MAX : IMAP_COMMAND_MAX_BEFORE);
 	s->mem = ARENA(logged_in(s) ? IMAP_ARENA_MAX : IMAP_ARENA_MAX_BEFORE);
 	s->has_message = false;
-	/* It may hold a password: at its full size from the start it is never moved, so wiping it
-	 * leaves no copy. */
-	if (!logged_in(s) && !buf_room(&s->text, s->text.max))
-		return err_set(err, ERR_TEMP, "out of memory");
 	for (;;) {
 		if (imap_wait_line(s, line_max, &line, &why) < 0) {
 			if (why.kind == ERR_LIMIT)
@@ -122,6 +118,10 @@ int imap_read_command(struct imap_session *s, struct err *err)
 			*err = why;
 			return -1;
 		}
+		/* It may hold a password: at its full size from the start it is never moved, so
+		 * wiping it leaves no copy. */
+		if (!logged_in(s) && !s->text.p && !buf_room(&s->text, s->text.max))
+			return err_set(err, ERR_TEMP, "out of memory");
 		a.waits = true;
 		if (line.n > s->text.max - s->text.n)
 			return refuse(s, &a, "the command is too large");

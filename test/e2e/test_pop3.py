@@ -1,5 +1,4 @@
 """POP3 from outside: every case speaks to the running program."""
-import os
 import poplib
 import re
 import smtplib
@@ -8,6 +7,7 @@ import uuid
 
 import pytest
 
+from conftest import SANITIZED
 from mailbox_client import Imap, plain
 
 
@@ -159,7 +159,7 @@ def peak(demo):
         return int(re.search(r"VmHWM:\s+(\d+)", f.read())[1])
 
 
-@pytest.mark.skipif("asan" in os.environ.get("EILPOST", ""), reason="sanitizers keep freed memory")
+@pytest.mark.skipif(SANITIZED, reason="sanitizers keep freed memory")
 def test_a_large_message_takes_no_memory(start_demo):
     demo = start_demo()
     message = plain("large", ("z" * 76 + "\r\n") * 400000)  # 31 MB
