@@ -25,7 +25,8 @@ PROGRAM = os.environ.get("EILPOST", os.path.join(ROOT, "build", "eilpost"))
 # Sanitizers need memory of their own and a process without sandbox, which says so.
 SANITIZED = os.path.exists(PROGRAM) and b"__asan_init" in open(PROGRAM, "rb").read()
 OFFSETS = (25, 80, 110, 143, 190, 465, 587, 993, 995)
-PLAIN = re.compile(r"^(debug|info) [a-z]")
+# A sanitizer build has no sandbox and says so at every start.
+PLAIN = re.compile(r"^(debug|info) [a-z]" + ("|^warn sandbox.off " if "asan" in PROGRAM else ""))
 START_SECONDS = 60
 STOP_SECONDS = 30
 
