@@ -132,8 +132,10 @@ int slog_batch_add(
 	buf_add(&l->batch, body);
 	buf_add(&l->batch, effects);
 	buf_add(&l->batch, str_make(zeros, (size_t)(slog_round(l->batch.n, 8) - l->batch.n)));
-	if (!buf_ok(&l->batch))
+	if (!buf_ok(&l->batch)) {
+		buf_cut(&l->batch, start); /* half a record must not be written behind the others */
 		return err_set(err, ERR_TEMP, "out of memory for a batch of the log");
+	}
 	l->last = start;
 	l->count++;
 	return 0;
