@@ -202,13 +202,15 @@ static void heartbeat(void *arg)
 	struct child *c = arg;
 	struct control_ping_req q = { 0 };
 	struct control_ping_rep a;
+	const struct master_options *o = c->m->options;
+	int64_t every = o->ping_every ? o->ping_every : PING_SECONDS * CLOCK_SEC;
+	int64_t patience = o->ping_patience ? o->ping_patience : PONG_SECONDS * CLOCK_SEC;
 	struct err err = ERR_INIT;
 
-	while (task_sleep(clock_after(PING_SECONDS * CLOCK_SEC), &err) == 0) {
+	while (task_sleep(clock_after(every), &err) == 0) {
 		if (!c->control || !c->ready)
 			continue;
-		if (control_ping(c->control, &q, clock_after(PONG_SECONDS * CLOCK_SEC), &a, NULL,
-			    &err) == 0)
+		if (control_ping(c->control, &q, clock_after(patience), &a, NULL, &err) == 0)
 			continue;
 		if (err.kind == ERR_TIMEOUT) {
 			log_event(LOG_ERROR, "role.hangs", L_Z("name", c->kind->name),

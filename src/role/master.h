@@ -25,6 +25,9 @@ struct master_options {
 	 * `PROGRAM role NAME` may run other code in them: see test/evil. */
 	const struct role_kind *kinds;
 	size_t kind_count;
+	/* How often roles are asked for a sign of life, and how long they may take (nanoseconds; 0:
+	 * the usual 5 s and 30 s). */
+	int64_t ping_every, ping_patience;
 };
 
 int master_run(const struct master_options *options, struct err *err);

@@ -101,6 +101,8 @@ static int front_turn(struct role *r, struct link *store, unsigned *calls, struc
 	snprintf(note, sizeof note, "call %u channel %u", ++*calls,
 		(unsigned)link_generation(store));
 	role_ready(r, note);
+	while (a.target == MODE_HANG)
+		continue; /* the loop turns no more */
 	if (a.target == MODE_QUIT)
 		return err_set(err, ERR_TEMP, "told to quit");
 	ch = link_wait(store, NEVER, err);
@@ -278,7 +280,13 @@ static int run_master(int (*ready)(void *, struct err *), void *arg, struct err 
 {
 	struct conf *conf = test_conf();
 	struct master_options o = {
-		.conf = conf, .ready = ready, .arg = arg, .kinds = kinds, .kind_count = KINDS
+		.conf = conf,
+		.ready = ready,
+		.arg = arg,
+		.kinds = kinds,
+		.kind_count = KINDS,
+		.ping_every = 50 * CLOCK_MSEC,
+		.ping_patience = 2 * CLOCK_SEC,
 	};
 	int r = master_run(&o, err);
 
@@ -381,6 +389,24 @@ static void body_quit(struct look *l)
 static void a_front_that_gives_up_is_started_again(void **state)
 {
 	with_master(body_quit);
+}
+
+static void body_hang(struct look *l)
+{
+	pid_t store;
+
+	wait_for_channel(l, 1);
+	store = l->store.pid;
+	set_mode(l, MODE_HANG);
+	wait_for_restart(l, &l->mx, 1);
+	set_mode(l, MODE_CALM);
+	wait_for_channel(l, 1);
+	assert_int_equal(l->store.pid, store);
+}
+
+static void a_front_that_hangs_is_replaced(void **state)
+{
+	with_master(body_hang);
 }
 
 static void body_second(struct look *l)
@@ -506,6 +532,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_front_that_dies_is_replaced_and_the_store_lives_on),
 		cmocka_unit_test(a_front_that_breaks_the_rules_is_replaced),
 		cmocka_unit_test(a_front_that_gives_up_is_started_again),
+		cmocka_unit_test(a_front_that_hangs_is_replaced),
 		cmocka_unit_test(a_second_server_on_the_same_control_socket_is_refused),
 		cmocka_unit_test(when_the_caller_says_no_the_server_ends_with_its_sentence),
 		cmocka_unit_test(a_role_that_cannot_begin_ends_the_server_with_its_sentence),

@@ -1,5 +1,6 @@
 /* asks.c - attempts at the other roles, over the channels that this role has. */
 #include "evil.h"
+#include "evil_private.h"
 
 #include "base/clock.h"
 #include "base/codec.h"
@@ -23,7 +24,7 @@ struct ask {
 
 enum { FRONTS = WHO_MX | WHO_SUBMIT | WHO_MAILBOX, WITH_LOGIN = WHO_SUBMIT | WHO_MAILBOX };
 
-static int64_t soon(void)
+int64_t evil_soon(void)
 {
 	return clock_after(10 * CLOCK_SEC);
 }
@@ -31,7 +32,7 @@ static int64_t soon(void)
 static struct channel *to(struct evil *e, uint32_t who)
 {
 	struct err err = ERR_INIT;
-	struct channel *ch = link_wait(role_link(e->role, who), soon(), &err);
+	struct channel *ch = link_wait(role_link(e->role, who), evil_soon(), &err);
 
 	if (!ch) {
 		evil_tell(e, "channel", BROKE, err.msg);
@@ -40,7 +41,7 @@ static struct channel *to(struct evil *e, uint32_t who)
 	return ch;
 }
 
-static struct channel *store(struct evil *e)
+struct channel *evil_store(struct evil *e)
 {
 	return to(e, WHO_STORE);
 }
@@ -56,7 +57,7 @@ static int all_refused(struct err *err)
 	return err_set(err, ERR_DENIED, "every one was refused");
 }
 
-static uint64_t call_id(void)
+uint64_t evil_call_id(void)
 {
 	uint64_t id = 0;
 
@@ -72,7 +73,7 @@ static int rcpt(struct evil *e, uint32_t handle, const char *address, struct err
 	};
 	struct store_rcpt_rep a;
 
-	return store_rcpt(store(e), &q, soon(), &a, NULL, err);
+	return store_rcpt(evil_store(e), &q, evil_soon(), &a, NULL, err);
 }
 
 /* ---- logging in ---- */
@@ -101,7 +102,7 @@ static int log_in(struct evil *e, const char *who, struct grant *g, struct err *
 	snprintf(password, sizeof password, "EVIL_%s_PASSWORD", who);
 	q.name = str_c(getenv(name));
 	q.password = str_c(getenv(password));
-	r = vault_login(vault(e), &q, soon(), &a, &hold, err);
+	r = vault_login(vault(e), &q, evil_soon(), &a, &hold, err);
 	if (r == 0 && (a.token.n != sizeof g->token || a.session.n > sizeof g->session))
 		r = err_set(err, ERR_PROTO, "odd sizes");
 	if (r == 0) {
@@ -118,7 +119,7 @@ static int attach(struct evil *e, struct str token, uint32_t *handle, struct err
 	struct store_attach_req q = { .token = token };
 	struct store_attach_rep a;
 	struct reply hold = { 0 };
-	int r = store_attach(store(e), &q, soon(), &a, &hold, err);
+	int r = store_attach(evil_store(e), &q, evil_soon(), &a, &hold, err);
 
 	if (r == 0)
 		*handle = a.handle;
@@ -126,7 +127,7 @@ static int attach(struct evil *e, struct str token, uint32_t *handle, struct err
 	return r;
 }
 
-static uint32_t handle_of(struct evil *e, const char *who)
+uint32_t evil_handle(struct evil *e, const char *who)
 {
 	struct grant g;
 	struct err err = ERR_INIT;
@@ -164,7 +165,7 @@ static int deliver(struct evil *e, uint32_t handle, const char *sender, const ch
 	struct store_rcpt_item item = { .target = target, .address = str_c(address) };
 	struct store_txn_body body = { .txn = 77, .data = STR("Subject: evil\r\n\r\nx\r\n") };
 	struct store_txn_rcpts rcpts = { .txn = 77 };
-	struct store_deliver_req q = { .call = call_id(),
+	struct store_deliver_req q = { .call = evil_call_id(),
 		.handle = handle,
 		.txn = 77,
 		.size = body.data.n,
@@ -173,13 +174,13 @@ static int deliver(struct evil *e, uint32_t handle, const char *sender, const ch
 	struct store_deliver_rep a;
 	struct reply hold = { 0 };
 	struct buf rows = BUF(1024);
-	struct channel *ch = store(e);
+	struct channel *ch = evil_store(e);
 	int r = -1;
 
 	store_rcpt_item_put(&rows, &item);
 	rcpts.rcpts = buf_str(&rows);
 	if (store_txn_rcpts_send(ch, &rcpts, err) == 0 && store_txn_body_send(ch, &body, err) == 0)
-		r = store_deliver(ch, &q, soon(), &a, &hold, err);
+		r = store_deliver(ch, &q, evil_soon(), &a, &hold, err);
 	if (r == 0 && a.local + a.queued == 0)
 		r = err_set(err, ERR_DENIED, "accepted for nobody");
 	reply_free(&hold);
@@ -199,7 +200,7 @@ static int deliver_disguised(struct evil *e, struct err *err)
 		.address = STR("ann@example.test") };
 	struct store_rcpt_rep a;
 
-	if (store_rcpt(store(e), &q, soon(), &a, NULL, err) < 0)
+	if (store_rcpt(evil_store(e), &q, evil_soon(), &a, NULL, err) < 0)
 		return -1;
 	if (deliver(e, 0, "x@elsewhere.test", "a@elsewhere.test", a.target, err) < 0)
 		return -1;
@@ -217,12 +218,12 @@ static int local_recipient(struct evil *e, struct err *err)
 static int guess_handles(struct evil *e, struct err *err)
 {
 	for (uint32_t i = 0; i < 3000; i++) {
-		uint32_t guess = i < 1000 ? i : (uint32_t)call_id();
+		uint32_t guess = i < 1000 ? i : (uint32_t)evil_call_id();
 		struct store_mailboxes_req q = { .handle = guess };
 		struct store_mailboxes_rep a;
 		struct reply hold = { 0 };
 		int r = e->role->who == WHO_MAILBOX
-			? store_mailboxes(store(e), &q, soon(), &a, &hold, err)
+			? store_mailboxes(evil_store(e), &q, evil_soon(), &a, &hold, err)
 			: rcpt(e, guess, "a@elsewhere.test", err);
 
 		reply_free(&hold);
@@ -270,17 +271,17 @@ static int token_twice(struct evil *e, struct err *err)
 
 static int handle_after_its_end(struct evil *e, struct err *err)
 {
-	uint32_t handle = handle_of(e, "ANN");
+	uint32_t handle = evil_handle(e, "ANN");
 	struct store_mailboxes_req q = { .handle = handle };
 	struct store_mailboxes_rep a;
 	struct reply hold = { 0 };
 	int r;
 
-	if (store_detach_send(store(e), &(struct store_detach){ .handle = handle }, err) < 0)
+	if (store_detach_send(evil_store(e), &(struct store_detach){ .handle = handle }, err) < 0)
 		abort();
 	if (e->role->who == WHO_SUBMIT)
 		return rcpt(e, handle, "a@elsewhere.test", err);
-	r = store_mailboxes(store(e), &q, soon(), &a, &hold, err);
+	r = store_mailboxes(evil_store(e), &q, evil_soon(), &a, &hold, err);
 	reply_free(&hold);
 	return r;
 }
@@ -294,7 +295,7 @@ static int wrong_password(struct evil *e, struct err *err)
 		.password = STR("password") };
 	struct vault_login_rep a;
 	struct reply hold = { 0 };
-	int r = vault_login(vault(e), &q, soon(), &a, &hold, err);
+	int r = vault_login(vault(e), &q, evil_soon(), &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -359,7 +360,7 @@ static int stolen_session(struct evil *e, struct err *err)
 	if (!found(e, &grant))
 		return err_set(err, ERR_NOTFOUND, "BROKE: nothing was left to steal");
 	q.session = str_from(buf_str(&grant), 16);
-	r = vault_regrant(vault(e), &q, soon(), &a, &hold, err);
+	r = vault_regrant(vault(e), &q, evil_soon(), &a, &hold, err);
 	if (r == 0)
 		r = attach(e, a.token, &handle, err);
 	reply_free(&hold);
@@ -379,7 +380,7 @@ static int own_session(struct evil *e, struct err *err)
 	if (log_in(e, "ANN", &g, err) < 0)
 		return -1;
 	q.session = str_make(g.session, g.session_n);
-	r = vault_regrant(vault(e), &q, soon(), &a, &hold, err);
+	r = vault_regrant(vault(e), &q, evil_soon(), &a, &hold, err);
 	if (r == 0)
 		r = attach(e, a.token, &handle, err);
 	reply_free(&hold);
@@ -399,7 +400,7 @@ static int forged_session(struct evil *e, struct err *err)
 	for (size_t i = 0; i < g.session_n && r < 0; i++) {
 		g.session[i] ^= 1;
 		q = (struct vault_regrant_req){ .session = { g.session, g.session_n } };
-		r = vault_regrant(vault(e), &q, soon(), &a, &hold, err);
+		r = vault_regrant(vault(e), &q, evil_soon(), &a, &hold, err);
 		reply_free(&hold);
 		g.session[i] ^= 1;
 	}
@@ -410,15 +411,15 @@ static int forged_session(struct evil *e, struct err *err)
 
 static int relay_with_login(struct evil *e, struct err *err)
 {
-	return rcpt(e, handle_of(e, "ANN"), "a@elsewhere.test", err);
+	return rcpt(e, evil_handle(e, "ANN"), "a@elsewhere.test", err);
 }
 
 static int sender(struct evil *e, const char *address, struct err *err)
 {
-	struct store_sender_req q = { .handle = handle_of(e, "ANN"), .address = str_c(address) };
+	struct store_sender_req q = { .handle = evil_handle(e, "ANN"), .address = str_c(address) };
 	struct store_sender_rep a;
 
-	return store_sender(store(e), &q, soon(), &a, NULL, err);
+	return store_sender(evil_store(e), &q, evil_soon(), &a, NULL, err);
 }
 
 static int own_sender(struct evil *e, struct err *err)
@@ -433,182 +434,12 @@ static int other_sender(struct evil *e, struct err *err)
 
 static int deliver_as_other(struct evil *e, struct err *err)
 {
-	return deliver(e, handle_of(e, "ANN"), getenv("EVIL_BOB"), "a@elsewhere.test", 0, err);
+	return deliver(e, evil_handle(e, "ANN"), getenv("EVIL_BOB"), "a@elsewhere.test", 0, err);
 }
 
 static int deliver_without_login(struct evil *e, struct err *err)
 {
 	return deliver(e, 0, getenv("EVIL_ANN"), "a@elsewhere.test", 0, err);
-}
-
-/* ---- another's mailbox ---- */
-
-static void must(struct evil *e, const char *what, int r, const struct err *err)
-{
-	if (r == 0)
-		return;
-	evil_tell(e, what, BROKE, err->msg);
-	abort();
-}
-
-/* A mailbox of Bob's with a message in it. Mailboxes are numbered per account, and Ann has fewer.
- */
-static uint64_t bobs_mailbox(struct evil *e, uint32_t bob)
-{
-	struct store_select_req inbox = { .handle = bob, .name = STR("INBOX") };
-	struct store_select_req private = { .handle = bob, .name = STR("Private") };
-	struct store_mailbox_create_req create = {
-		.call = call_id(), .handle = bob, .name = STR("Private")
-	};
-	struct store_copy_req copy = { .call = call_id(),
-		.handle = bob,
-		.ranges = { "\1\0\0\0\1\0\0\0", 8 },
-		.target = STR("Private") };
-	struct store_select_rep a;
-	struct store_mailbox_create_rep created;
-	struct store_copy_rep copied;
-	struct reply hold = { 0 };
-	struct err err = ERR_INIT;
-	bool there = store_select(store(e), &private, soon(), &a, &hold, &err) == 0;
-
-	reply_free(&hold);
-	if (there)
-		return a.mailbox;
-	must(e, "select", store_select(store(e), &inbox, soon(), &a, &hold, &err), &err);
-	reply_free(&hold);
-	copy.mailbox = a.mailbox;
-	must(e, "create", store_mailbox_create(store(e), &create, soon(), &created, NULL, &err),
-		&err);
-	must(e, "copy", store_copy(store(e), &copy, soon(), &copied, &hold, &err), &err);
-	reply_free(&hold);
-	return created.mailbox;
-}
-
-static const char all_uids[8] = "\1\0\0\0\xff\xff\xff\xff";
-
-static int read_uids(struct evil *e, uint32_t handle, uint64_t mailbox, struct err *err)
-{
-	struct store_uids_req q = { .handle = handle, .mailbox = mailbox };
-	struct store_uids_rep a;
-	struct reply hold = { 0 };
-	int r = store_uids(store(e), &q, soon(), &a, &hold, err);
-
-	if (r == 0 && a.ranges.n == 0)
-		r = err_set(err, ERR_NOTFOUND, "nothing was shown");
-	reply_free(&hold);
-	return r;
-}
-
-static int own_mailbox(struct evil *e, struct err *err)
-{
-	uint32_t bob = handle_of(e, "BOB");
-
-	return read_uids(e, bob, bobs_mailbox(e, bob), err);
-}
-
-/* Bob's mailbox by its number, with Ann's handle. */
-static int other_uids(struct evil *e, struct err *err)
-{
-	uint32_t bob = handle_of(e, "BOB");
-
-	return read_uids(e, handle_of(e, "ANN"), bobs_mailbox(e, bob), err);
-}
-
-static int other_entries(struct evil *e, struct err *err)
-{
-	uint32_t bob = handle_of(e, "BOB");
-	struct store_entries_req q = { .handle = handle_of(e, "ANN"),
-		.mailbox = bobs_mailbox(e, bob),
-		.want_facts = 1,
-		.ghosts = 1 };
-	struct store_entries_rep a;
-	struct reply hold = { 0 };
-	int r = store_entries(store(e), &q, soon(), &a, &hold, err);
-
-	if (r == 0 && a.entries.n == 0)
-		r = err_set(err, ERR_NOTFOUND, "nothing was shown");
-	reply_free(&hold);
-	return r;
-}
-
-static int body(struct evil *e, const char *reader, struct err *err)
-{
-	uint32_t bob = handle_of(e, "BOB");
-	struct store_body_req q = { .handle = handle_of(e, reader),
-		.mailbox = bobs_mailbox(e, bob),
-		.uid = 1,
-		.length = 1000 };
-	struct store_body_rep a;
-	struct reply hold = { 0 };
-	int r = store_body(store(e), &q, soon(), &a, &hold, err);
-
-	reply_free(&hold);
-	return r;
-}
-
-static int own_body(struct evil *e, struct err *err)
-{
-	return body(e, "BOB", err);
-}
-
-static int other_body(struct evil *e, struct err *err)
-{
-	return body(e, "ANN", err);
-}
-
-static int other_flags(struct evil *e, struct err *err)
-{
-	uint32_t bob = handle_of(e, "BOB");
-	struct store_flags_req q = { .call = call_id(),
-		.handle = handle_of(e, "ANN"),
-		.mailbox = bobs_mailbox(e, bob),
-		.ranges = { all_uids, sizeof all_uids },
-		.op = FLAGS_ADD,
-		.flags = FLAG_SEEN };
-	struct store_flags_rep a;
-	struct reply hold = { 0 };
-	int r = store_flags(store(e), &q, soon(), &a, &hold, err);
-
-	if (r == 0 && a.changes.n == 0)
-		r = err_set(err, ERR_NOTFOUND, "nothing was changed");
-	reply_free(&hold);
-	return r;
-}
-
-static int other_expunge(struct evil *e, struct err *err)
-{
-	uint32_t bob = handle_of(e, "BOB");
-	struct store_expunge_req q = { .call = call_id(),
-		.handle = handle_of(e, "ANN"),
-		.mailbox = bobs_mailbox(e, bob),
-		.ranges = { all_uids, sizeof all_uids },
-		.any = 1 };
-	struct store_expunge_rep a;
-	struct reply hold = { 0 };
-	int r = store_expunge(store(e), &q, soon(), &a, &hold, err);
-
-	if (r == 0 && a.expunged.n == 0)
-		r = err_set(err, ERR_NOTFOUND, "nothing was expunged");
-	reply_free(&hold);
-	return r;
-}
-
-static int other_copy(struct evil *e, struct err *err)
-{
-	uint32_t bob = handle_of(e, "BOB");
-	struct store_copy_req q = { .call = call_id(),
-		.handle = handle_of(e, "ANN"),
-		.mailbox = bobs_mailbox(e, bob),
-		.ranges = { all_uids, sizeof all_uids },
-		.target = STR("INBOX") };
-	struct store_copy_rep a;
-	struct reply hold = { 0 };
-	int r = store_copy(store(e), &q, soon(), &a, &hold, err);
-
-	if (r == 0 && a.to.n == 0)
-		r = err_set(err, ERR_NOTFOUND, "nothing was copied");
-	reply_free(&hold);
-	return r;
 }
 
 /* ---- secrets ---- */
@@ -620,7 +451,7 @@ static int ticket_keys(struct evil *e, struct err *err)
 	struct vault_ticket_keys_rep a;
 	struct reply hold = { 0 };
 	char text[32] = "";
-	int r = vault_ticket_keys(vault(e), &q, soon(), &a, &hold, err);
+	int r = vault_ticket_keys(vault(e), &q, evil_soon(), &a, &hold, err);
 
 	if (r == 0)
 		snprintf(text, sizeof text, "%016llx", (unsigned long long)hash_fixed(a.keys));
@@ -635,7 +466,7 @@ static int private_key(struct evil *e, struct err *err)
 	struct vault_identities_req q = { 0 };
 	struct vault_identities_rep a;
 	struct reply hold = { 0 };
-	int r = vault_identities(vault(e), &q, soon(), &a, &hold, err);
+	int r = vault_identities(vault(e), &q, evil_soon(), &a, &hold, err);
 
 	if (r == 0 && str_search(a.items, STR("PRIVATE KEY")) == a.items.n)
 		r = err_set(err, ERR_DENIED, "certificates only");
@@ -648,7 +479,7 @@ static int certificates(struct evil *e, struct err *err)
 	struct vault_identities_req q = { 0 };
 	struct vault_identities_rep a;
 	struct reply hold = { 0 };
-	int r = vault_identities(vault(e), &q, soon(), &a, &hold, err);
+	int r = vault_identities(vault(e), &q, evil_soon(), &a, &hold, err);
 
 	if (r == 0 && a.items.n == 0)
 		r = err_set(err, ERR_NOTFOUND, "none");
@@ -666,7 +497,7 @@ static int sign_with_other_key(struct evil *e, struct err *err)
 
 	for (uint32_t key = 1000; key < 1200 && r < 0; key++) {
 		q.key = key;
-		r = vault_sign(vault(e), &q, soon(), &a, &hold, err);
+		r = vault_sign(vault(e), &q, evil_soon(), &a, &hold, err);
 		reply_free(&hold);
 	}
 	return r;
@@ -677,7 +508,7 @@ static int provider_password(struct evil *e, struct err *err)
 	struct vault_provider_req q = { .route = STR("elsewhere.test") };
 	struct vault_provider_rep a;
 	struct reply hold = { 0 };
-	int r = vault_provider(vault(e), &q, soon(), &a, &hold, err);
+	int r = vault_provider(vault(e), &q, evil_soon(), &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -690,7 +521,7 @@ static int take_work(struct evil *e, struct err *err)
 	struct store_lease_req q = { .max = 1 };
 	struct store_lease_rep a;
 	struct reply hold = { 0 };
-	int r = store_lease(store(e), &q, soon(), &a, &hold, err);
+	int r = store_lease(evil_store(e), &q, evil_soon(), &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -699,11 +530,11 @@ static int take_work(struct evil *e, struct err *err)
 static int guess_leases(struct evil *e, struct err *err)
 {
 	for (uint64_t i = 0; i < 2000; i++) {
-		struct store_lease_body_req q = { .lease = i < 1000 ? i : call_id(),
+		struct store_lease_body_req q = { .lease = i < 1000 ? i : evil_call_id(),
 			.length = 100 };
 		struct store_lease_body_rep a;
 		struct reply hold = { 0 };
-		int r = store_lease_body(store(e), &q, soon(), &a, &hold, err);
+		int r = store_lease_body(evil_store(e), &q, evil_soon(), &a, &hold, err);
 
 		reply_free(&hold);
 		if (r == 0)
@@ -719,14 +550,14 @@ static int result_without_lease(struct evil *e, struct err *err)
 		.code = 550,
 		.status = STR("5.0.0"),
 		.text = STR("evil") };
-	struct store_result_req q = { .call = call_id(), .lease = 1 };
+	struct store_result_req q = { .call = evil_call_id(), .lease = 1 };
 	struct store_result_rep a;
 	struct buf rows = BUF(1024);
 	int r;
 
 	store_result_item_put(&rows, &item);
 	q.results = buf_str(&rows);
-	r = store_result(store(e), &q, soon(), &a, NULL, err);
+	r = store_result(evil_store(e), &q, evil_soon(), &a, NULL, err);
 	buf_free(&rows);
 	return r;
 }
@@ -737,7 +568,7 @@ static int raw(struct channel *ch, uint16_t number, struct str bytes, struct err
 {
 	struct reply hold = { 0 };
 	struct str answer;
-	int r = channel_call(ch, number, bytes, -1, soon(), &hold, &answer, err);
+	int r = channel_call(ch, number, bytes, -1, evil_soon(), &hold, &answer, err);
 
 	reply_free(&hold);
 	return r;
@@ -757,10 +588,11 @@ static int ask_attach(struct evil *e, struct err *err)
 
 static int add_account(struct evil *e, struct err *err)
 {
-	struct store_account_add_req q = { .call = call_id(), .login = STR("evil@example.test") };
+	struct store_account_add_req q = { .call = evil_call_id(),
+		.login = STR("evil@example.test") };
 	struct store_account_add_rep a;
 
-	return store_account_add(store(e), &q, soon(), &a, NULL, err);
+	return store_account_add(evil_store(e), &q, evil_soon(), &a, NULL, err);
 }
 
 static int set_password(struct evil *e, struct err *err)
@@ -769,7 +601,7 @@ static int set_password(struct evil *e, struct err *err)
 		.password = STR("evil-evil-evil") };
 	struct vault_password_set_rep a;
 
-	return vault_password_set(vault(e), &q, soon(), &a, NULL, err);
+	return vault_password_set(vault(e), &q, evil_soon(), &a, NULL, err);
 }
 
 static int grant_oneself(struct evil *e, struct err *err)
@@ -780,7 +612,7 @@ static int grant_oneself(struct evil *e, struct err *err)
 		.token = STR("0123456789abcdef") };
 	struct store_grant_rep a;
 
-	return store_grant(store(e), &q, soon(), &a, NULL, err);
+	return store_grant(evil_store(e), &q, evil_soon(), &a, NULL, err);
 }
 
 static int read_verifier(struct evil *e, struct err *err)
@@ -789,7 +621,7 @@ static int read_verifier(struct evil *e, struct err *err)
 		.name = STR("ann@example.test") };
 	struct store_secret_get_rep a;
 	struct reply hold = { 0 };
-	int r = store_secret_get(store(e), &q, soon(), &a, &hold, err);
+	int r = store_secret_get(evil_store(e), &q, evil_soon(), &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -800,7 +632,7 @@ static int select_mailbox(struct evil *e, struct err *err)
 	struct store_select_req q = { .handle = 1, .name = STR("INBOX") };
 	struct store_select_rep a;
 	struct reply hold = { 0 };
-	int r = store_select(store(e), &q, soon(), &a, &hold, err);
+	int r = store_select(evil_store(e), &q, evil_soon(), &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -813,7 +645,7 @@ static int ask_rcpt(struct evil *e, struct err *err)
 
 static int malformed(struct evil *e, struct err *err)
 {
-	return raw(store(e), MSG_store_rcpt, STR("not a message"), err);
+	return raw(evil_store(e), MSG_store_rcpt, STR("not a message"), err);
 }
 
 static int malformed_to_vault(struct evil *e, struct err *err)
@@ -823,7 +655,7 @@ static int malformed_to_vault(struct evil *e, struct err *err)
 
 static int unknown_message(struct evil *e, struct err *err)
 {
-	return raw(store(e), 0x7abc, STR(""), err);
+	return raw(evil_store(e), 0x7abc, STR(""), err);
 }
 
 static const struct ask asks[] = {
@@ -850,14 +682,14 @@ static const struct ask asks[] = {
 	{ WHO_SUBMIT, CONTROL, "own-sender", own_sender },
 	{ WHO_SUBMIT, PLAIN, "other-sender", other_sender },
 	{ WHO_SUBMIT, PLAIN, "deliver-as-other", deliver_as_other },
-	{ WHO_MAILBOX, CONTROL, "own-mailbox", own_mailbox },
-	{ WHO_MAILBOX, CONTROL, "own-body", own_body },
-	{ WHO_MAILBOX, PLAIN, "other-uids", other_uids },
-	{ WHO_MAILBOX, PLAIN, "other-entries", other_entries },
-	{ WHO_MAILBOX, PLAIN, "other-body", other_body },
-	{ WHO_MAILBOX, PLAIN, "other-flags", other_flags },
-	{ WHO_MAILBOX, PLAIN, "other-copy", other_copy },
-	{ WHO_MAILBOX, PLAIN, "other-expunge", other_expunge },
+	{ WHO_MAILBOX, CONTROL, "own-mailbox", ask_own_mailbox },
+	{ WHO_MAILBOX, CONTROL, "own-body", ask_own_body },
+	{ WHO_MAILBOX, PLAIN, "other-uids", ask_other_uids },
+	{ WHO_MAILBOX, PLAIN, "other-entries", ask_other_entries },
+	{ WHO_MAILBOX, PLAIN, "other-body", ask_other_body },
+	{ WHO_MAILBOX, PLAIN, "other-flags", ask_other_flags },
+	{ WHO_MAILBOX, PLAIN, "other-copy", ask_other_copy },
+	{ WHO_MAILBOX, PLAIN, "other-expunge", ask_other_expunge },
 	{ WHO_COURIER, CONTROL, "take-work", take_work },
 	{ WHO_COURIER, PLAIN, "guess-leases", guess_leases },
 	{ WHO_COURIER, PLAIN, "result-without-lease", result_without_lease },
