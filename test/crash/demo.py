@@ -15,7 +15,7 @@ PORTS = (25, 587, 465, 143, 993, 110, 995, 190, 80)
 FIELD = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 
-class Failed(Exception):
+class Failed(RuntimeError):
     """The run cannot go on: a sentence."""
 
 

@@ -11,7 +11,11 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import time
 
+import demo as demo_module
+import ledger as ledger_module
+import load
 import model
 
 OPEN_SECONDS = 60
@@ -166,6 +170,53 @@ def empty_disk(directory, root):
     disk = model.Disk(empty)
     disk.nodes = {os.stat(root).st_ino: disk.root}
     return disk
+
+
+class Notary:
+    """Puts what clients of a recorded demo are promised into the recording."""
+
+    def __init__(self, recording):
+        self.fd = os.open(recording, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    def ask(self, m):
+        model.mark(self.fd, json.dumps({"id": m.id, "digest": m.digest, "ask": " ".join(
+            f"{login}/INBOX:0" for login in sorted(m.mailboxes))}))
+
+    def answered(self, m):
+        model.mark(self.fd, json.dumps({"id": m.id, "answered": 1}))
+
+
+def record_demo(tools, program, directory, seed, seconds=5):
+    """A whole demo under load on port 25: here a promise is the 250 that a client has read."""
+    data, recording = os.path.join(directory, "demo/data"), os.path.join(directory, "recording")
+    os.makedirs(data)
+    open(recording, "wb").close()
+    demo = demo_module.Demo(program, os.path.dirname(data), ["sandbox=off", "store.segment=1MB"],
+                            tools.environment(recording, data))
+    book = ledger_module.Ledger(f"d{seed}", os.path.join(directory, "ledger"))
+    book.notary = Notary(recording)
+    clients = []
+    try:
+        demo.start()
+        to = {demo.env[u]: ((demo.env[u],), ()) for u in ("USER1", "USER2")}
+        to["postmaster@" + demo.env["DOMAIN"]] = ((demo.env["USER1"],), ())
+        clients = [load.Client(f"mx{i}", demo.env, book, to, seed * 10 + i, pause=0.01)
+                   for i in range(6)]
+        for c in clients:
+            c.go.set()
+            c.start()
+        time.sleep(seconds)
+        for c in clients:
+            c.end = True
+        for c in clients:
+            c.join(load.PATIENCE + 30)
+        problems = [c.error for c in clients if c.error] + demo.stop()
+        if problems:
+            raise RuntimeError("; ".join(problems))
+    finally:
+        demo.kill_everything()
+        os.close(book.notary.fd)
+    return recording, data
 
 
 # ---- the images ----

@@ -80,6 +80,7 @@ class Ledger:
         self.lock = threading.Lock()
         self.numbers = itertools.count(1)
         self.file = open(path, "a", buffering=1) if path else None
+        self.notary = None  # is told of every promise the moment it is made
 
     def note(self, event, ident, **more):
         if self.file:
@@ -96,6 +97,8 @@ class Ledger:
 
     def handing(self, m):
         """Called right before the final dot goes out."""
+        if self.notary:
+            self.notary.ask(m)
         m.handed = time.time()
         m.state = "unknown"
 
@@ -103,6 +106,8 @@ class Ledger:
         """The reply to the final dot, or to a command before it."""
         m.replied = time.time()
         if code == 250:
+            if self.notary:
+                self.notary.answered(m)
             m.state = "positive"
         elif m.state == "sent" or code >= 500:
             m.state = "refused"

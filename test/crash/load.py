@@ -153,7 +153,9 @@ class Client(threading.Thread):
 
     def _message(self, s):
         sender = self.user[0] if self.user else f"{self.name}@sender.ledger.test"
-        to = self.random.sample(sorted(self.targets), self.random.randrange(1, 6))
+        to = sorted(self.targets)
+        self.random.shuffle(to)
+        to = to[:self.random.randrange(1, 6)]
         s.send("".join([f"MAIL FROM:<{sender}>\r\n", *(f"RCPT TO:<{a}>\r\n" for a in to),
                         "DATA\r\n"]).encode())
         mail, _ = s.reply()
