@@ -286,7 +286,7 @@ static int run_master(int (*ready)(void *, struct err *), void *arg, struct err 
 		.kinds = kinds,
 		.kind_count = KINDS,
 		.ping_every = 50 * CLOCK_MSEC,
-		.ping_patience = 2 * CLOCK_SEC,
+		.ping_patience = 4 * CLOCK_SEC,
 	};
 	int r = master_run(&o, err);
 
