@@ -154,7 +154,7 @@ class Demo:
         """{pid: name} of the processes that the demo has started."""
         found = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, IndexError): # it may end while we look
                 with open(f"/proc/{pid}/stat") as f:
                     parent = int(f.read().rsplit(")", 1)[1].split()[1])
                 if parent == self.process.pid:

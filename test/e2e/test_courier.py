@@ -392,11 +392,7 @@ def test_without_a_name_server_no_foreign_name_exists(demo):
 
 
 def kill_role(demo, name):
-    for pid, role in demo.roles().items():
-        if role == name:
-            os.kill(pid, signal.SIGKILL)
-            return
-    raise AssertionError(f"no {name}")
+    os.kill(next(pid for pid, role in demo.roles().items() if role == name), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("role", ["courier", "store", "dns", "vault"])

@@ -33,7 +33,13 @@ def try_login(demo, user, password, port=None):
 
 
 def role_pid(demo, name):
-    return next(pid for pid, role in demo.roles().items() if role == name)
+    until = time.monotonic() + 20
+    while time.monotonic() < until: # it may just be starting again
+        for pid, role in demo.roles().items():
+            if role == name:
+                return pid
+        time.sleep(0.05)
+    raise AssertionError(f"no {name}")
 
 
 def memory(pid):
