@@ -223,6 +223,10 @@ static void place(struct courier *c, struct job *j)
 	struct err err = ERR_INIT;
 	struct dest *d;
 
+	if (job_is_settled(j)) {
+		job_finish(j);
+		return;
+	}
 	if (choose_route(c, j->domain, &r, &err) < 0) {
 		job_settle(j, RCPT_FAILED, 0, "5.1.2", str_c(err.msg), STR(""));
 		job_finish(j);

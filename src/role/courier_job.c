@@ -26,6 +26,13 @@ struct str job_text(struct job *j, struct str s)
 
 /* ---- from a lease ---- */
 
+/* The store knows already that this one has failed: it is reported, not tried. */
+static void fail_beforehand(struct job *j, struct job_rcpt *to, struct str why)
+{
+	to->out = (struct outcome){ .state = RCPT_FAILED, .code = 550, .text = job_text(j, why) };
+	str_z(STR("5.1.1"), to->out.status, sizeof to->out.status);
+}
+
 static bool copy_rcpts(struct job *j, struct str items)
 {
 	struct store_lease_rcpt r;
@@ -46,6 +53,8 @@ static bool copy_rcpts(struct job *j, struct str items)
 		if (!arena_str(&j->mem, r.address, &to->address) ||
 			!arena_str(&j->mem, r.orcpt, &to->orcpt))
 			return false;
+		if (r.failed.n)
+			fail_beforehand(j, to, r.failed);
 	}
 	return true;
 }

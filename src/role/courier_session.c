@@ -232,6 +232,26 @@ static bool is_goodbye(const struct smtp_client_rcpt *rcpts, size_t n)
 	return n > 0;
 }
 
+/* The recipients without an outcome, in order; gives how many. */
+static size_t name_rcpts(const struct job *j, struct smtp_client_rcpt *rcpts)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->rcpt_count; i++)
+		if (!j->rcpts[i].out.state)
+			rcpts[n++] = (struct smtp_client_rcpt){ .address = j->rcpts[i].address,
+				.notify = j->rcpts[i].notify,
+				.orcpt = j->rcpts[i].orcpt };
+	return n;
+}
+
+static void take_answers(struct session *s, struct job *j, const struct smtp_client_rcpt *rcpts)
+{
+	for (size_t i = 0; i < j->rcpt_count; i++)
+		if (!j->rcpts[i].out.state)
+			take_answer(s, j, &j->rcpts[i], &(rcpts++)->answer);
+}
+
 /* Gives whether the job is settled: every recipient has an outcome. */
 static bool send_job(struct session *s, struct job *j)
 {
@@ -244,7 +264,6 @@ static bool send_job(struct session *s, struct job *j)
 		.ret = j->ret,
 		.envid = j->envid,
 		.rcpts = rcpts,
-		.rcpt_count = j->rcpt_count,
 		.read = read_body,
 		.arg = &body };
 
@@ -253,17 +272,13 @@ static bool send_job(struct session *s, struct job *j)
 		err_set(&s->err, ERR_TEMP, "out of memory");
 		return false;
 	}
-	for (size_t i = 0; i < j->rcpt_count; i++)
-		rcpts[i] = (struct smtp_client_rcpt){ .address = j->rcpts[i].address,
-			.notify = j->rcpts[i].notify,
-			.orcpt = j->rcpts[i].orcpt };
+	m.rcpt_count = name_rcpts(j, rcpts);
 	(void)smtp_client_send(s->client, &m, &s->err);
-	if (!is_goodbye(rcpts, j->rcpt_count))
-		for (size_t i = 0; i < j->rcpt_count; i++)
-			take_answer(s, j, &j->rcpts[i], &rcpts[i].answer);
+	if (!is_goodbye(rcpts, m.rcpt_count))
+		take_answers(s, j, rcpts);
 	else
 		err_set(&s->err, ERR_TEMP, "%u %s", rcpts[0].answer.code, rcpts[0].answer.text);
-	if (is_in_doubt(rcpts, j->rcpt_count))
+	if (is_in_doubt(rcpts, m.rcpt_count))
 		job_settle(j, RCPT_DEFERRED, 0, "4.4.2",
 			STR("the connection broke before the server said whether it has the "
 			    "message"),

@@ -45,6 +45,7 @@ enum { MAILS_MAX = 40, BODIES = 8 };
 
 struct mail {
 	const char *sender, *to, *domain;
+	const char *failed; /* the store knows so beforehand */
 	bool leased;
 	uint8_t state, notify, ret; /* state 0: waits */
 	uint32_t attempts, retry_after;
@@ -87,7 +88,8 @@ static void lease_asked(struct request *req)
 		struct store_lease_rcpt r = { .rcpt = 100 + i,
 			.address = str_c(m->to),
 			.notify = m->notify,
-			.attempts = m->attempts };
+			.attempts = m->attempts,
+			.failed = str_c(m->failed) };
 		struct store_lease_item item = { .lease = 1000 + i,
 			.message = 500 + i,
 			.sender = str_c(m->sender),
@@ -516,6 +518,18 @@ static void what_the_server_says_is_what_is_recorded(void **state)
 	assert_string_equal(store.mail[1].text, "no such user here");
 }
 
+/* An account that was there at RCPT and is gone now: reported like any other failure. */
+static void what_the_store_knows_has_failed_is_reported_and_not_tried(void **state)
+{
+	(void)state;
+	add_mail("ann@example.test", "joe@b.test");
+	add_mail("ann@example.test", "joe@mx.test")->failed = "no such user here any more";
+	with_courier(each_outcome, "");
+	assert_string_equal(
+		trace, "joe@b.test delivered 2.0.0; joe@mx.test failed 5.1.1; reports 1");
+	assert_string_equal(store.mail[1].text, "no such user here any more");
+}
+
 /* T142, T143 */
 static void what_dns_says_is_what_is_recorded(void **state)
 {
@@ -677,6 +691,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_of_one_destination_share_connections),
 		cmocka_unit_test(what_the_server_says_is_what_is_recorded),
+		cmocka_unit_test(what_the_store_knows_has_failed_is_reported_and_not_tried),
 		cmocka_unit_test(what_dns_says_is_what_is_recorded),
 		cmocka_unit_test(mail_does_not_leave_a_machine_that_keeps_to_itself),
 		cmocka_unit_test(an_old_message_that_cannot_be_delivered_is_given_up),
