@@ -11,17 +11,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* An attempt: 0 it worked, -1 it was refused with err. A `fatal` one breaks the rules of the
- * channel, which ends it, and the master replaces the role: each life makes one of them. A
- * `control` shows that the same thing works where it is allowed. */
-enum flavour { PLAIN, CONTROL, FATAL };
-struct ask {
-	uint32_t who;
-	enum flavour flavour;
-	const char *name;
-	int (*run)(struct evil *e, struct err *err);
-};
-
 enum { FRONTS = WHO_MX | WHO_SUBMIT | WHO_MAILBOX, WITH_LOGIN = WHO_SUBMIT | WHO_MAILBOX };
 
 int64_t evil_soon(void)
@@ -764,12 +753,20 @@ static void try_ask(struct evil *e, const struct ask *ask)
 		wait_for_the_end(e, ask->name);
 }
 
+static void try_all(struct evil *e, const struct ask *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if ((list[i].who & e->role->who) && !evil_told(e, list[i].name))
+			try_ask(e, &list[i]);
+}
+
 void evil_ask(struct evil *e)
 {
 	/* What other roles answer has nothing to do with our own sandbox: once is enough. */
-	for (size_t i = 0; i < ASKS && !getenv("EVIL_CALLS_ONLY"); i++)
-		if ((asks[i].who & e->role->who) && !evil_told(e, asks[i].name))
-			try_ask(e, &asks[i]);
+	if (!getenv("EVIL_CALLS_ONLY")) {
+		try_all(e, asks, ASKS);
+		try_all(e, evil_mail_asks, evil_mail_ask_count);
+	}
 	if (!evil_told(e, "finished"))
 		evil_tell(e, "finished", DID, "");
 }

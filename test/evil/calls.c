@@ -12,8 +12,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -280,6 +282,186 @@ static int raise_core_limit(const struct evil *e)
 	return setrlimit(RLIMIT_CORE, &l);
 }
 
+/* ---- further ways to the same ends ---- */
+
+static int file_handle(const struct evil *e)
+{
+	union {
+		struct file_handle h;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} u = { .h.handle_bytes = MAX_HANDLE_SZ };
+	int mount_id;
+
+	return done(name_to_handle_at(AT_FDCWD, "/etc/passwd", &u.h, &mount_id, 0));
+}
+
+static int change_mode(const struct evil *e)
+{
+	char path[512];
+
+	snprintf(path, sizeof path, "%s/eilpost.conf", e->folder);
+	return done(chmod(path, 0600));
+}
+
+static int read_own_map(const struct evil *e)
+{
+	return read_path("/proc/self/maps");
+}
+
+static int listen_unbound(const struct evil *e)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return done(fd < 0 ? -1 : listen(fd, 1)); /* the kernel picks a port */
+}
+
+static int netlink_socket(const struct evil *e)
+{
+	return done(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0));
+}
+
+static int vsock_socket(const struct evil *e)
+{
+	return done(socket(AF_VSOCK, SOCK_STREAM, 0));
+}
+
+static int icmp_socket(const struct evil *e)
+{
+	return done(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+}
+
+static int socket_pair(const struct evil *e)
+{
+	int sv[2];
+
+	return done(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+}
+
+static int reap(long pid)
+{
+	if (pid == 0)
+		_exit(0);
+	return pid > 0 && waitpid((pid_t)pid, NULL, __WALL) == pid ? 0 : -1;
+}
+
+static int fork_new_way(const struct evil *e)
+{
+	/* clone3: flags, pidfd, two tids, exit signal, stack, its size, tls */
+	uint64_t how[8] = { [4] = SIGCHLD };
+
+	return reap(syscall(SYS_clone3, how, sizeof how));
+}
+
+static int exec_from_memory(const struct evil *e)
+{
+	char *const argv[] = { (char *)(uintptr_t) "true", NULL }, part[1024];
+	int fd = memfd_create("x", 0), in = open("/bin/true", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	while (fd >= 0 && (n = read(in, part, sizeof part)) > 0)
+		if (write(fd, part, (size_t)n) != n)
+			return -1;
+	return done(fd < 0 ? -1 : fexecve(fd, argv, environ));
+}
+
+static int write_sibling(const struct evil *e)
+{
+	char c = 0;
+	struct iovec here = { &c, 1 }, there = { (void *)(uintptr_t)&evil_calls, 1 };
+
+	return process_vm_writev(e->sibling, &here, 1, &there, 1, 0) == 1 || errno == EFAULT ? 0
+											     : -1;
+}
+
+static int signal_parent(const struct evil *e)
+{
+	return done(
+		kill(getppid(), SIGURG)); /* our parent: the role, or whoever runs a plain one */
+}
+
+static int signal_thread(const struct evil *e)
+{
+	return done(syscall(SYS_tgkill, e->sibling, e->sibling, SIGURG));
+}
+
+static int signal_by_descriptor(const struct evil *e)
+{
+	int fd = (int)syscall(SYS_pidfd_open, e->sibling, 0);
+
+	return done(fd < 0 ? -1 : syscall(SYS_pidfd_send_signal, fd, SIGURG, NULL, 0));
+}
+
+static int limits_of_sibling(const struct evil *e)
+{
+	struct rlimit l;
+
+	if (prlimit(e->sibling, RLIMIT_NOFILE, NULL, &l) < 0)
+		return -1;
+	return done(prlimit(e->sibling, RLIMIT_NOFILE, &l, NULL));
+}
+
+static int priority_of_sibling(const struct evil *e)
+{
+	return done(setpriority(PRIO_PROCESS, (id_t)e->sibling, 0));
+}
+
+static int raise_capabilities(const struct evil *e)
+{
+	uint32_t head[2] = { 0x20080522 /* version 3 */, 0 };
+	uint32_t data[6] = { 1u << 21, 1u << 21, 0, 0, 0, 0 }; /* CAP_SYS_ADMIN */
+
+	return done(syscall(SYS_capset, head, data));
+}
+
+static int enter_namespace(const struct evil *e)
+{
+	int fd = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+
+	/* Of a descriptor that is none the kernel would say EBADF. */
+	return setns(fd, 0) == 0 || (fd < 0 && errno == EBADF) ? 0 : -1;
+}
+
+static int watch_performance(const struct evil *e)
+{
+	uint32_t attr[32] = { 1 /* software */, sizeof attr, 9 /* dummy */ };
+
+	return done(syscall(SYS_perf_event_open, attr, 0, -1, -1, 0));
+}
+
+static int handle_page_faults(const struct evil *e)
+{
+	return done(syscall(SYS_userfaultfd, O_CLOEXEC | 1 /* user mode only */));
+}
+
+static int read_keyring(const struct evil *e)
+{
+	return done(syscall(SYS_keyctl, 0, -4 /* the user's */, 1));
+}
+
+static int become_dumpable(const struct evil *e)
+{
+	return done(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+}
+
+static int name_host(const struct evil *e)
+{
+	char name[256];
+
+	return gethostname(name, sizeof name) < 0 ? -1 : done(sethostname(name, strlen(name)));
+}
+
+static int read_kernel_log(const struct evil *e)
+{
+	return done(syscall(SYS_syslog, 10 /* size of the buffer */, NULL, 0));
+}
+
+static int shared_memory(const struct evil *e)
+{
+	int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+
+	return id < 0 ? -1 : done(shmctl(id, IPC_RMID, NULL));
+}
+
 const struct evil_call evil_calls[] = {
 	{ "read-passwd", read_passwd },
 	{ "read-configuration", read_configuration },
@@ -314,5 +496,30 @@ const struct evil_call evil_calls[] = {
 	{ "map-code", map_code },
 	{ "make-code", make_code },
 	{ "raise-core-limit", raise_core_limit },
+	{ "file-handle", file_handle },
+	{ "change-mode", change_mode },
+	{ "read-own-map", read_own_map },
+	{ "listen-unbound", listen_unbound },
+	{ "netlink-socket", netlink_socket },
+	{ "vsock-socket", vsock_socket },
+	{ "icmp-socket", icmp_socket },
+	{ "socket-pair", socket_pair },
+	{ "fork-new-way", fork_new_way },
+	{ "exec-from-memory", exec_from_memory },
+	{ "write-sibling", write_sibling },
+	{ "signal-parent", signal_parent },
+	{ "signal-thread", signal_thread },
+	{ "signal-by-descriptor", signal_by_descriptor },
+	{ "limits-of-sibling", limits_of_sibling },
+	{ "priority-of-sibling", priority_of_sibling },
+	{ "raise-capabilities", raise_capabilities },
+	{ "enter-namespace", enter_namespace },
+	{ "watch-performance", watch_performance },
+	{ "handle-page-faults", handle_page_faults },
+	{ "read-keyring", read_keyring },
+	{ "become-dumpable", become_dumpable },
+	{ "name-host", name_host },
+	{ "read-kernel-log", read_kernel_log },
+	{ "shared-memory", shared_memory },
 };
 const size_t evil_call_count = sizeof evil_calls / sizeof evil_calls[0];

@@ -43,7 +43,22 @@ struct evil_call {
 extern const struct evil_call evil_calls[];
 extern const size_t evil_call_count;
 
+/* An attempt at a peer: 0 it worked, -1 it was refused with err. A `fatal` one breaks the rules of
+ * the channel, which ends it, and the master replaces the role: each life makes one of them. A
+ * `control` shows that the same thing works where it is allowed. */
+enum flavour { PLAIN, CONTROL, FATAL };
+struct ask {
+	uint32_t who;
+	enum flavour flavour;
+	const char *name;
+	int (*run)(struct evil *e, struct err *err);
+};
+
 /* asks.c: everything that this role tries at its peers. */
 void evil_ask(struct evil *e);
+
+/* ask_mail.c: ways for mail to get out, and bytes that are no messages. */
+extern const struct ask evil_mail_asks[];
+extern const size_t evil_mail_ask_count;
 
 #endif
