@@ -25,22 +25,24 @@ static bool in_append(struct imap_in *in, struct imap_append *a)
 }
 
 /* Take the whole literal from the connection even after the policy has refused, so that the session
- * stays in step. -1: the connection failed; why->kind tells whether the message was taken. */
-static int take_message(struct imap_session *s, uint64_t size, struct err *why, struct err *err)
+ * stays in step. -1: the connection failed. */
+static int take_message(
+	struct imap_session *s, uint64_t size, bool *refused, struct err *why, struct err *err)
 {
 	struct str some;
 
+	*refused = false;
 	while (size > 0) {
 		conn_deadline(s->c, clock_after(s->config->idle));
 		if (conn_read_some(s->c, size < 65536 ? (size_t)size : 65536, &some, err) < 0)
 			return -1;
 		size -= some.n;
-		if (why->kind != ERR_NONE)
+		if (*refused)
 			continue;
 		if (memchr(some.p, '\0', some.n)) /* RFC 3501 4.3.1: not without BINARY */
-			err_set(why, ERR_PERM, "a message holds no NUL");
+			*refused = err_set(why, ERR_PERM, "a message holds no NUL") < 0;
 		else
-			s->policy->append_piece(s->policy->arg, some, why);
+			*refused = s->policy->append_piece(s->policy->arg, some, why) < 0;
 	}
 	return 0;
 }
@@ -71,20 +73,20 @@ static int append(struct imap_session *s, const struct imap_append *a, struct er
 	struct err why = ERR_INIT;
 	uint32_t uidvalidity, uid;
 	struct str line;
+	bool refused;
 
 	if (s->policy->append_begin(s->policy->arg, a, &why) < 0)
 		return refuse(s, &why, err); /* a literal that comes all the same is skipped */
 	if (s->message_waits)
 		conn_write(s->c, STR("+ send it\r\n"));
 	s->has_message = false;
-	if (take_message(s, a->size, &why, err) < 0 ||
+	if (take_message(s, a->size, &refused, &why, err) < 0 ||
 		imap_wait_line(s, IMAP_LINE_MAX, &line, err) < 0)
 		return -1;
 	after.s = line;
 	if (!imap_in_end(&after))
 		return imap_bad(s, &after);
-	if (why.kind != ERR_NONE ||
-		s->policy->append_commit(s->policy->arg, a, &uidvalidity, &uid, &why) < 0)
+	if (refused || s->policy->append_commit(s->policy->arg, a, &uidvalidity, &uid, &why) < 0)
 		return refuse(s, &why, err);
 	return answer(s, a, uidvalidity, uid, err);
 }

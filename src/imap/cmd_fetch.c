@@ -9,9 +9,10 @@ struct fetch {
 	struct imap_session *s;
 	const struct imap_fetch *want;
 	struct imap_ranges seen; /* shown now, not marked before */
-	struct err failed;       /* the first message that could not be read */
-	struct str space;        /* before the next item */
-	int64_t day;             /* the start of one, and its text; empty: none yet */
+	bool failed;             /* a message could not be read, and why */
+	struct err why;
+	struct str space; /* before the next item */
+	int64_t day;      /* the start of one, and its text; empty: none yet */
 	char day_text[16];
 };
 
@@ -144,8 +145,10 @@ static int write_range(struct fetch *f, struct imap_message *m, const struct ima
 	const struct imap_policy *policy = f->s->policy;
 	struct str piece = { "", 0 };
 
-	if (size > 0 && policy->body(policy->arg, m->e->uid, offset, size, &piece, &f->failed) < 0)
+	if (size > 0 && policy->body(policy->arg, m->e->uid, offset, size, &piece, &f->why) < 0) {
+		f->failed = true;
 		return 0;
+	}
 	section_name(f, x);
 	conn_writef(f->s->c, "{%" PRIu64 "}\r\n", size);
 	for (;;) {
@@ -180,8 +183,10 @@ static int write_fields(struct fetch *f, struct imap_message *m, const struct im
 	struct str text;
 
 	size = size < HEAD_MAX ? size : HEAD_MAX;
-	if (imap_message_read(m, offset, size, &head, &f->failed) < 0)
+	if (imap_message_read(m, offset, size, &head, &f->why) < 0) {
+		f->failed = true;
 		goto out;
+	}
 	for (struct header_iter it = HEADER_ITER(buf_str(&head)); header_next(&it, &h);)
 		if (h.name.n > 0 && is_wanted(x, &h))
 			buf_add(&out, h.raw);
@@ -205,8 +210,10 @@ static int write_section(
 	uint64_t offset = 0, size = 0;
 	bool found;
 
-	if (imap_message_find(m, x, &found, &offset, &size, &f->failed) < 0)
+	if (imap_message_find(m, x, &found, &offset, &size, &f->why) < 0) {
+		f->failed = true;
 		return 0;
+	}
 	if (!found) {
 		section_name(f, x);
 		conn_write(f->s->c, STR("NIL"));
@@ -223,10 +230,10 @@ static int prepare(struct fetch *f, struct imap_message *m)
 {
 	unsigned items = f->want->items;
 
-	if ((items & IMAP_ITEM_ENVELOPE) && imap_message_envelope(m, &f->failed) < 0)
+	if ((items & IMAP_ITEM_ENVELOPE) && imap_message_envelope(m, &f->why) < 0)
 		return -1;
 	if ((items & (IMAP_ITEM_BODY | IMAP_ITEM_BODYSTRUCTURE)) &&
-		imap_message_tree(m, &f->failed) < 0)
+		imap_message_tree(m, &f->why) < 0)
 		return -1;
 	return 0;
 }
@@ -238,8 +245,10 @@ static int fetch_one(struct fetch *f, const struct imap_entry *e, uint32_t seq, 
 	int r = 0;
 
 	imap_message_init(&m, f->s, e);
-	if (prepare(f, &m) < 0)
+	if (prepare(f, &m) < 0) {
+		f->failed = true;
 		goto out;
+	}
 	write_begin(f, e, seq, STR(""));
 	write_facts_items(f, &m);
 	for (const struct imap_section *x = f->want->sections; x && r == 0; x = x->next)
@@ -276,9 +285,8 @@ static int fetch_all(struct fetch *f, const struct imap_ranges *uids, struct err
 
 	if (uids->n == 0)
 		return 0;
-	if (s->policy->rows(s->policy->arg, &q, &rows, &f->failed) < 0)
-		return 0;
-	while ((r = s->policy->next(rows, &e, &f->failed)) == 1) {
+	r = s->policy->rows(s->policy->arg, &q, &rows, &f->why);
+	while (r >= 0 && (r = s->policy->next(rows, &e, &f->why)) == 1) {
 		uint32_t seq = imap_view_seq_from(&s->view, e.uid, &at);
 
 		if (seq > 0 && simple)
@@ -287,6 +295,7 @@ static int fetch_all(struct fetch *f, const struct imap_ranges *uids, struct err
 			break;
 	}
 	s->policy->end(&rows);
+	f->failed = f->failed || r < 0;
 	return r == 1 ? -1 : 0;
 }
 
@@ -321,6 +330,5 @@ int imap_do_fetch(struct imap_session *s, struct imap_in *in, struct err *err)
 	mark_seen(&f);
 	if (r < 0)
 		return -1;
-	return f.failed.kind != ERR_NONE ? imap_fault(s, &f.failed, err)
-					 : imap_ok(s, "", "that is all", err);
+	return f.failed ? imap_fault(s, &f.why, err) : imap_ok(s, "", "that is all", err);
 }

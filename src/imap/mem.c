@@ -8,7 +8,11 @@
 
 int imap_mem_check(const struct imap_mem *m, struct err *err)
 {
-	return m->broken ? err_set(err, ERR_TEMP, "broken") : 0;
+	if (m->broken)
+		return err_set(err, ERR_TEMP, "broken");
+	/* As a call does that was repeated: success, with the err of the try before. */
+	err_set(err, ERR_CLOSED, "left by a try that failed");
+	return 0;
 }
 
 int imap_mem_selected(const struct imap_mem *m, struct err *err)

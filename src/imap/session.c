@@ -1,5 +1,7 @@
 #include "imap/imap_private.h"
 
+#include "base/log.h"
+
 /* What the table says beyond the state. */
 enum {
 	UID_FORM = 1,   /* RFC 3501 6.4.8: may stand behind UID */
@@ -104,9 +106,11 @@ int imap_fault(struct imap_session *s, const struct err *why, struct err *err)
 		*err = *why;
 		return -1;
 	}
-	if (!faults[why->kind].code)
+	if (!faults[why->kind].code) {
+		log_event(LOG_INFO, "imap.unavailable", L_STR("rip", conn_peer(s->c)), L_ERR(why));
 		return imap_no(
 			s, "[UNAVAILABLE] ", "not possible at the moment, try again later", err);
+	}
 	return imap_no(s, faults[why->kind].code, faults[why->kind].text, err);
 }
 

@@ -1,5 +1,6 @@
 #include "pop3/pop3_private.h"
 
+#include "base/log.h"
 #include "sasl/sasl.h"
 
 /* RFC 1939 4, 5 and 7, RFC 2449 5, RFC 2595 4, RFC 5034 4: the commands and where they may be used.
@@ -41,6 +42,7 @@ int pop3_err(struct pop3_session *s, const char *code, const char *text)
 
 int pop3_fault(struct pop3_session *s, const struct err *why)
 {
+	log_event(LOG_INFO, "pop3.unavailable", L_STR("rip", conn_peer(s->c)), L_ERR(why));
 	if (why->kind == ERR_PERM)
 		return pop3_err(s, "[SYS/PERM] ", "this cannot be done");
 	return pop3_err(s, "[SYS/TEMP] ", "not possible at the moment, try again later");
