@@ -231,6 +231,7 @@ static int start(struct child *c, struct err *err)
 	c->note[0] = '\0';
 	c->failed = ERR_INIT;
 	c->said = false;
+	c->silent = (struct signal){ 0 }; /* what the last process left is not about this one */
 	c->group = task_group_new(c->kind->name);
 	if (!c->group)
 		return err_set(err, ERR_TEMP, "out of memory");
