@@ -15,7 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { PING_SECONDS = 5, PONG_SECONDS = 30, HEALTHY_SECONDS = 60 };
+enum { PING_SECONDS = 5, PONG_SECONDS = 30, BRIEF_SECONDS = 1 };
 static const int64_t backoff_first = CLOCK_SEC / 10, backoff_most = 30 * CLOCK_SEC;
 
 /* ---- the new process, between fork and exec: nothing but system calls ---- */
@@ -326,10 +326,8 @@ static void pause_before_next(struct child *c, int64_t lived)
 {
 	struct err err = ERR_INIT;
 
-	/* It grows while a role dies sooner than it comes back, and shrinks again when it lives. */
-	if (lived > HEALTHY_SECONDS * CLOCK_SEC)
-		c->backoff = 0;
-	c->backoff = lived < 2 * c->backoff ? c->backoff * 2 : c->backoff / 2;
+	/* It grows while a role dies at once, and shrinks again as soon as it lives for a while. */
+	c->backoff = lived < BRIEF_SECONDS * CLOCK_SEC ? c->backoff * 2 : c->backoff / 2;
 	if (c->backoff < backoff_first)
 		c->backoff = backoff_first;
 	if (c->backoff > backoff_most)
