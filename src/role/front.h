@@ -75,6 +75,7 @@ struct front_try {
 	int64_t deadline;
 	uint64_t generation;
 	int result;
+	unsigned repeats;
 	bool began;
 };
 bool front_try(struct front_try *t, struct front *f, struct front_login *login, uint32_t *handle,

@@ -200,11 +200,17 @@ bool front_try(struct front_try *t, struct front *f, struct front_login *login, 
 	if (!t->began) {
 		t->began = true;
 		t->deadline = clock_after(CALL_SECONDS * CLOCK_SEC);
-	} else if (t->result == 0 || err->kind != ERR_CLOSED) {
+	} else if (t->result == 0) {
+		if (t->repeats)
+			*err = ERR_INIT; /* of an attempt that was made good */
+		return false;
+	} else if (err->kind != ERR_CLOSED) {
 		return false;
 	} else if (clock_mono() >= t->deadline) {
 		err_set(err, ERR_TEMP, "the store keeps going away");
 		return false;
+	} else {
+		t->repeats++;
 	}
 	t->result = -1;
 	*handle = 0;

@@ -3,10 +3,13 @@
 #include "base/clock.h"
 #include "crypto/crypto.h"
 
-static bool over(const struct store_try *t, struct err *err)
+static bool over(struct store_try *t, struct err *err)
 {
+	if (t->result == 0 && t->repeats)
+		*err = ERR_INIT; /* of an attempt that was made good */
 	if (t->result == 0 || err->kind != ERR_CLOSED)
 		return true;
+	t->repeats++;
 	if (clock_mono() < t->deadline)
 		return false;
 	err_set(err, ERR_TEMP, "the store is away");

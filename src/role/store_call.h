@@ -29,6 +29,7 @@ struct store_try {
 	struct channel *ch;
 	int64_t deadline;
 	int result;
+	unsigned repeats;
 	bool began;
 };
 bool store_try(struct store_try *t, struct link *link, struct err *err);
