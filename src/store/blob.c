@@ -15,12 +15,10 @@
 
 enum { PATH = 64, SWEEP_AGE = 3600 };
 
-int blob_prepare(int dir, struct err *err)
+static int make_folders(int dir, struct err *err)
 {
 	char path[PATH];
 
-	if (faccessat(dir, "blob/tmp", F_OK, 0) == 0 && faccessat(dir, "blob/ff", F_OK, 0) == 0)
-		return 0;
 	if (io_mkdir(dir, "blob", err) < 0 || io_mkdir(dir, "blob/tmp", err) < 0)
 		return -1;
 	for (unsigned i = 0; i < 256; i++) {
@@ -28,6 +26,17 @@ int blob_prepare(int dir, struct err *err)
 		if (io_mkdir(dir, path, err) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+int blob_prepare(int dir, struct err *err)
+{
+	bool there =
+		faccessat(dir, "blob/tmp", F_OK, 0) == 0 && faccessat(dir, "blob/ff", F_OK, 0) == 0;
+
+	if (!there && make_folders(dir, err) < 0)
+		return -1;
+	/* At every start: whoever made them may have been killed before the flush. */
 	return io_flush_dir(dir, "blob", err) < 0 || io_flush_dir(dir, ".", err) < 0 ? -1 : 0;
 }
 
