@@ -69,17 +69,30 @@ def pack_data(kind, text):
 class Dns:
     """Serves UDP and TCP on 127.0.0.1 until stop(). `asked` lists (name, type) in order."""
 
+    @staticmethod
+    def bind(port):
+        """UDP and TCP on one port; with port 0 on one that is free for both."""
+        for left in range(50, -1, -1):
+            udp, tcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                udp.bind(("127.0.0.1", port))
+                tcp.bind(udp.getsockname())
+                return udp, tcp
+            except OSError:
+                udp.close()
+                tcp.close()
+                if port or not left:
+                    raise
+        raise AssertionError("not reached")
+
     def __init__(self, zone="", port=0):
         self.lock = threading.Lock()
         self.records, self.behaviour = {}, {}
         self.asked = []
         self.load(zone)
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", port))
+        self.udp, self.tcp = self.bind(port)
         self.port = self.udp.getsockname()[1]
-        self.tcp = socket.socket()
-        self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.tcp.bind(("127.0.0.1", self.port))
         self.tcp.listen(16)
         self.slots = threading.BoundedSemaphore(CONNECTIONS_MAX)
         self.stopping = False
