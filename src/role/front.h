@@ -31,7 +31,7 @@ struct front {
 	uint64_t call_next;
 	uint32_t txn_next;
 	struct map logins; /* by handle: where store_changed and store_handle_gone go */
-	struct front_login *first_login; /* all of them, also those whose handle is lost for now */
+	struct front_login *first_login; /* all of them, also those without a handle */
 	struct map bodies;               /* by txn: where credit goes */
 	size_t kept;                     /* bytes of bodies kept in memory for a repeat */
 };
