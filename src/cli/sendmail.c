@@ -316,6 +316,7 @@ static int hand_in(struct mail *m, struct err *err)
 		.envid = m->args.envid,
 		.ret = m->args.ret,
 		.peer = STR("local"),
+		.priority = PRIORITY_NORMAL,
 		.proto = STR("sendmail") };
 	struct store_deliver_rep a;
 	struct channel *store = cli_store(m->c, err);

@@ -46,6 +46,14 @@ enum { DELIVER_8BIT = 1, DELIVER_UTF8 = 2 };
 /* NOTIFY and RET of RFC 3461; 0 is "not said". */
 enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
 enum { RET_FULL = 1, RET_HDRS = 2 };
+/* RFC 6152, RFC 3030: what the body is. */
+enum { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
+/* RFC 2852: what becomes of a message that is late; the third may be added to either. */
+enum { BY_RETURN = 1, BY_NOTIFY = 2, BY_TRACE = 4 };
+/* RFC 6710: -9 to 9 go over channels with 9 added. */
+enum { PRIORITY_NORMAL = 9, PRIORITY_TOP = 18 };
+/* RFC 7293: what to do where the next server cannot check. */
+enum { RRVS_CONTINUE, RRVS_REJECT };
 
 enum { RCPT_DELIVERED = 1, RCPT_DEFERRED, RCPT_FAILED, RCPT_RELEASED, RCPT_HELD };
 enum { QUEUE_RETRY = 1, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DROP };

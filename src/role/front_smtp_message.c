@@ -230,6 +230,7 @@ static int deliver(struct smtp_mailing *m, struct err *err)
 			(m->utf8 && m->utf8_needed ? DELIVER_UTF8 : 0),
 		.envid = buf_str(&m->envid),
 		.ret = m->ret,
+		.priority = PRIORITY_NORMAL,
 		.peer = conn_peer(s->c),
 		.helo = buf_str(&m->helo),
 		.proto = str_c(m->proto),

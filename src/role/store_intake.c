@@ -22,6 +22,7 @@ _Static_assert((int)FLAG_SEEN == (int)STORE_SEEN && (int)FLAG_ANSWERED == (int)S
 	"flags are passed through");
 
 enum { PIECE_MAX = 61440, RCPTS_BYTES = 16 << 20 };
+#define RRVS_MAX (INT64_C(1) << 40)
 
 static void malformed(struct request *req, const struct err *why)
 {
@@ -334,8 +335,11 @@ static int read_rcpts(struct intake *in, struct delivery_rcpt **out, size_t *cou
 	struct store_rcpt_item item;
 	size_t n = 0;
 
-	while (store_rcpt_item_next(&seq, &item))
+	while (store_rcpt_item_next(&seq, &item)) {
+		if (item.rrvs < 0 || item.rrvs > RRVS_MAX || item.rrvs_mode > RRVS_REJECT)
+			return err_set(err, ERR_PERM, "a recipient with an impossible time");
 		n++;
+	}
 	*out = calloc(n ? n : 1, sizeof **out);
 	if (!*out)
 		return err_set(err, ERR_TEMP, "out of memory for recipients");
@@ -343,8 +347,28 @@ static int read_rcpts(struct intake *in, struct delivery_rcpt **out, size_t *cou
 	for (*count = 0; store_rcpt_item_next(&seq, &item); (*count)++)
 		(*out)[*count] =
 			(struct delivery_rcpt){ store_target_open(item.address, item.target),
-				item.address, item.orcpt, item.notify };
+				item.address, item.orcpt, item.notify, item.rrvs, item.rrvs_mode };
 	return 0;
+}
+
+/* What only those who have logged in may ask for is decided here, by the class of the
+ * channel; and what a number can mean, too. */
+static bool options_allowed(uint32_t who, const struct store_deliver_req *q)
+{
+	if (who == WHO_MX && (q->hold_until || q->priority != PRIORITY_NORMAL))
+		return false;
+	return q->body_type <= BODY_BINARYMIME && q->priority <= PRIORITY_TOP &&
+		q->by_mode <= (BY_NOTIFY | BY_TRACE) && q->hold_until >= 0 && q->deliver_by >= 0;
+}
+
+static struct delivery_options options_of(const struct store_deliver_req *q)
+{
+	return (struct delivery_options){ .body_type = q->body_type,
+		.hold_until = q->hold_until,
+		.deliver_by = q->deliver_by,
+		.by_mode = q->by_mode,
+		.priority = (int8_t)(q->priority - PRIORITY_NORMAL),
+		.require_tls = q->require_tls != 0 };
 }
 
 static void say_how(struct buf *how, const struct store_deliver_req *q)
@@ -388,6 +412,7 @@ static int do_deliver(struct txn *t, struct store_job *job, struct err *err)
 		.flags = q.flags,
 		.envid = q.envid,
 		.ret = q.ret,
+		.options = options_of(&q),
 		.prefix = q.prefix };
 	say_how(&how, &q);
 	d.how = buf_str(&how);
@@ -429,7 +454,9 @@ void store_on_deliver(struct peer *p, struct request *req)
 
 	if (store_deliver_req_get(req->body, &q, &err) < 0 ||
 		(p->who == WHO_MX && q.handle &&
-			err_set(&err, ERR_PROTO, "a handle on an mx channel"))) {
+			err_set(&err, ERR_PROTO, "a handle on an mx channel")) ||
+		(!options_allowed(p->who, &q) &&
+			err_set(&err, ERR_PROTO, "options that are not this channel's"))) {
 		malformed(req, &err);
 		return;
 	}

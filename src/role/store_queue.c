@@ -25,6 +25,12 @@ static void put_lease(struct buf *items, struct buf *rcpts, const struct queue_l
 		.flags = l->flags,
 		.envid = l->envid,
 		.ret = l->ret,
+		.body_type = l->options.body_type,
+		.hold_until = l->options.hold_until,
+		.deliver_by = l->options.deliver_by,
+		.by_mode = l->options.by_mode,
+		.priority = (uint8_t)(l->options.priority + PRIORITY_NORMAL),
+		.require_tls = l->options.require_tls,
 		.domain = l->domain };
 
 	buf_clear(rcpts);
@@ -38,7 +44,10 @@ static void put_lease(struct buf *items, struct buf *rcpts, const struct queue_l
 				.notify = r->notify,
 				.attempts = r->attempts,
 				.delay_told = r->delay_told,
-				.failed = r->failed });
+				.failed = r->failed,
+				.delivered = r->delivered,
+				.rrvs = r->rrvs,
+				.rrvs_mode = r->rrvs_mode });
 	}
 	item.rcpts = buf_str(rcpts);
 	store_lease_item_put(items, &item);
@@ -71,7 +80,7 @@ int store_do_lease(struct txn *t, struct store_job *job, struct err *err)
 {
 	struct buf items = BUF(MSG_MAX), rcpts = BUF(MSG_MAX);
 	struct arena arena = ARENA(16 << 20);
-	struct str busy[BUSY_MAX];
+	struct str *busy = arena_array(&arena, BUSY_MAX, sizeof *busy);
 	struct queue_lease_query lq = {
 		.holder = work_of(job)->peer->id, .busy = busy, .room = STORE_ITEMS
 	};
@@ -83,7 +92,7 @@ int store_do_lease(struct txn *t, struct store_job *job, struct err *err)
 
 	work_of(job)->after = after_lease;
 	lq.max = q.max;
-	while (lq.busy_count < BUSY_MAX && store_domain_item_next(&q.busy, &domain))
+	while (busy && lq.busy_count < BUSY_MAX && store_domain_item_next(&q.busy, &domain))
 		busy[lq.busy_count++] = domain.domain;
 	if (queue_lease(t, &lq, &arena, &l, &next_due, err) == 0) {
 		for (; l; l = l->next)

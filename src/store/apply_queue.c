@@ -1,4 +1,5 @@
 #include "store/apply_private.h"
+#include "store/names.h"
 
 int apply_queue_put(struct apply *a, const struct effect_queue_put *e, struct err *err)
 {
@@ -28,6 +29,28 @@ int apply_queue_rcpt(struct apply *a, const struct effect_queue_rcpt *e, struct 
 		DB_ARGS(ID(e->id), ID(e->message), DB_T(e->domain), DB_T(e->address),
 			DB_T(e->orcpt), DB_I(e->notify), DB_I(e->state), DB_I(e->next)),
 		err);
+}
+
+int apply_queue_options(struct apply *a, const struct effect_queue_options *e, struct err *err)
+{
+	struct effect_queue_options_row o;
+	struct str seq = e->options;
+
+	if (!effect_queue_options_row_next(&seq, &o))
+		return err_set(err, ERR_PROTO, "malformed options of a queued message");
+	if (db_exec(a->db, "UPDATE queue_message SET options = $2 WHERE id = $1",
+		    DB_ARGS(ID(e->id), DB_B(e->options)), err) < 0)
+		return -1;
+	if (o.priority == PRIORITY_ZERO)
+		return 0;
+	return db_exec(a->db, "UPDATE queue_rcpt SET priority = $2 WHERE message = $1",
+		DB_ARGS(ID(e->id), DB_I(o.priority - PRIORITY_ZERO)), err);
+}
+
+int apply_queue_rrvs(struct apply *a, const struct effect_queue_rrvs *e, struct err *err)
+{
+	return db_exec(a->db, "UPDATE queue_rcpt SET rrvs = $2 WHERE id = $1",
+		DB_ARGS(ID(e->id), DB_I(e->rrvs * 2 + (e->mode & 1))), err);
 }
 
 int apply_queue_state(struct apply *a, const struct effect_queue_state *e, struct err *err)

@@ -1,4 +1,5 @@
 #include "store/delivery.h"
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/map.h"
 #include "mail/address.h"
@@ -29,8 +30,7 @@ struct handout {
 /* What the queue has to know of a destination besides its address. */
 struct queued {
 	struct destination d; /* first */
-	struct str orcpt;
-	uint8_t notify;
+	const struct delivery_rcpt *rcpt;
 };
 
 static bool first_time(struct handout *h, const struct destination *d)
@@ -49,9 +49,7 @@ static int add_queued(struct handout *h, struct destination **list, struct str a
 
 	if (!q)
 		return err_set(err, ERR_LIMIT, "too many recipients");
-	*q = (struct queued){ .d = { *list, 0, address, domain },
-		.orcpt = h->rcpt->orcpt,
-		.notify = h->rcpt->notify };
+	*q = (struct queued){ .d = { *list, 0, address, domain }, .rcpt = h->rcpt };
 	*list = &q->d;
 	h->queued++;
 	return 0;
@@ -238,22 +236,65 @@ static int deliver_one(struct handout *h, const struct destination *to, struct e
 	return r;
 }
 
+/* When the queue may begin with it: at once, or when its sender wishes (RFC 4865 4). */
+static int64_t first_time_due(const struct handout *h)
+{
+	int64_t hold = h->d->options.hold_until;
+	int64_t second = hold / CLOCK_SEC + (hold % CLOCK_SEC > 0);
+
+	return second > h->t->now ? second : h->t->now;
+}
+
 static int queue_one(struct handout *h, const struct queued *q, uint8_t state, struct err *err)
 {
 	const struct effect_queue_rcpt e = { .id = h->t->apply.next->rcpt,
 		.message = h->d->id,
 		.domain = q->d.domain,
 		.address = q->d.address,
-		.orcpt = q->orcpt,
-		.notify = q->notify,
+		.orcpt = q->rcpt->orcpt,
+		.notify = q->rcpt->notify,
 		.state = state,
-		.next = h->t->now };
+		.next = first_time_due(h) };
+	const struct effect_queue_rrvs rrvs = { e.id, q->rcpt->rrvs, q->rcpt->rrvs_mode };
 
-	if (emit_queue_rcpt(h->t, &e, err) < 0)
+	if (emit_queue_rcpt(h->t, &e, err) < 0 ||
+		(rrvs.rrvs && emit_queue_rrvs(h->t, &rrvs, err) < 0))
 		return -1;
 	queue_expect(h->t->leases, e.domain, e.next);
 	return trace(h, "queued", q->d.address,
 		state == STORE_FAILED ? STR("gone meanwhile: will be reported") : STR(""), err);
+}
+
+static int put_options(struct handout *h, struct err *err)
+{
+	const struct delivery_options *o = &h->d->options;
+	const struct effect_queue_options_row row = { .body_type = o->body_type,
+		.hold_until = o->hold_until,
+		.deliver_by = o->deliver_by,
+		.by_mode = o->by_mode,
+		.priority = (uint8_t)(o->priority + PRIORITY_ZERO),
+		.require_tls = o->require_tls };
+	struct buf packed = BUF(64);
+	int r;
+
+	/* That a message is 8BITMIME its flags say already. */
+	if (o->body_type < 2 && !o->hold_until && !o->deliver_by && !o->priority && !o->require_tls)
+		return 0;
+	effect_queue_options_row_put(&packed, &row);
+	r = buf_ok(&packed)
+		? emit_queue_options(
+			  h->t, &(struct effect_queue_options){ h->d->id, buf_str(&packed) }, err)
+		: err_set(err, ERR_TEMP, "out of memory for a delivery");
+	buf_free(&packed);
+	return r;
+}
+
+static int queue_all(struct handout *h, struct destination *list, uint8_t state, struct err *err)
+{
+	for (struct destination *q = list; q; q = q->next)
+		if (queue_one(h, (const struct queued *)q, state, err) < 0)
+			return -1;
+	return 0;
 }
 
 static int put_queue(struct handout *h, struct err *err)
@@ -270,17 +311,12 @@ static int put_queue(struct handout *h, struct err *err)
 		.ret = d->ret,
 		.body = h->body,
 		.prefix = d->prefix };
-	struct destination *q;
 
-	if (emit_queue_put(h->t, &e, err) < 0)
+	if (emit_queue_put(h->t, &e, err) < 0 ||
+		queue_all(h, h->elsewhere, STORE_DEFERRED, err) < 0 ||
+		queue_all(h, h->gone, STORE_FAILED, err) < 0)
 		return -1;
-	for (q = h->elsewhere; q; q = q->next)
-		if (queue_one(h, (const struct queued *)q, STORE_DEFERRED, err) < 0)
-			return -1;
-	for (q = h->gone; q; q = q->next)
-		if (queue_one(h, (const struct queued *)q, STORE_FAILED, err) < 0)
-			return -1;
-	return 0;
+	return put_options(h, err);
 }
 
 static int trace_arrival(struct handout *h, struct err *err)

@@ -25,6 +25,17 @@ struct delivery_rcpt {
 	uint64_t target; /* directory number; 0: elsewhere */
 	struct str address, orcpt;
 	uint8_t notify;
+	int64_t rrvs;      /* RFC 7293: seconds since 1970, 0: none */
+	uint8_t rrvs_mode; /* 1: reject where it cannot be checked */
+};
+
+/* What few messages ask for. All zero: nothing. */
+struct delivery_options {
+	uint8_t body_type;              /* 0 7BIT, 1 8BITMIME, 2 BINARYMIME */
+	int64_t hold_until, deliver_by; /* ns since 1970; 0: none */
+	uint8_t by_mode;                /* RFC 2852: 1 return, 2 notify; 4: trace */
+	int8_t priority;                /* RFC 6710: -9 to 9 */
+	bool require_tls;               /* RFC 8689 */
 };
 
 struct delivery {
@@ -36,6 +47,7 @@ struct delivery {
 	uint32_t flags;
 	struct str envid;
 	uint8_t ret;
+	struct delivery_options options;
 	struct str prefix;
 	struct str how; /* for the trace: "mx.example.net[192.0.2.1] ESMTPS" */
 	struct delivery_body body;

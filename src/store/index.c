@@ -12,11 +12,40 @@ void index_url(const struct store *s, char url[STORE_URL], const char *name)
 		snprintf(url, STORE_URL, "sqlite:/proc/self/fd/%d/%s", s->dir, name);
 }
 
-static int make_tables(struct db *db, struct err *err)
+/* Each makes its version out of the one before. */
+static const char *const versions[] = { schema_0001_index, schema_0002_index };
+enum { VERSION = sizeof versions / sizeof *versions };
+
+/* 0: there are no tables yet. */
+static int read_version(struct db *db, int64_t *version, struct err *err)
 {
-	if (db_begin(db, err) < 0)
+	int64_t tables = 0;
+
+	*version = 0;
+	if (db_int(db, &tables,
+		    "SELECT count(*) FROM sqlite_master"
+		    " WHERE name IN ('log_position', 'index_version')",
+		    DB_NOARGS, err) < 0)
 		return -1;
-	if (db_script(db, str_c(schema_0001_index), err) == 0 && db_commit(db, err) == 0)
+	if (tables < 2) {
+		*version = tables;
+		return 0;
+	}
+	return db_int(db, version, "SELECT version FROM index_version", DB_NOARGS, err) < 0 ? -1
+											    : 0;
+}
+
+/* All steps in one transaction: after a crash it is the old version or the new. */
+static int bring_up_to_date(struct db *db, int64_t from, struct err *err)
+{
+	int r = db_begin(db, err);
+
+	for (int64_t v = from; r == 0 && v < VERSION; v++)
+		r = db_script(db, str_c(versions[v]), err);
+	if (r == 0)
+		r = db_exec(
+			db, "UPDATE index_version SET version = $1", DB_ARGS(DB_I(VERSION)), err);
+	if (r == 0 && db_commit(db, err) == 0)
 		return 0;
 	db_rollback(db);
 	return err_wrap(err, "make the tables of index.db");
@@ -60,15 +89,14 @@ static int read_position(struct store *s, struct err *err)
 int index_open(struct store *s, struct err *err)
 {
 	char url[STORE_URL];
-	int64_t tables = 0;
+	int64_t version;
 
 	index_url(s, url, "index.db");
-	if (db_open(&s->index, url, DB_WRITE, err) < 0 ||
-		db_int(s->index, &tables,
-			"SELECT count(*) FROM sqlite_master WHERE name = 'log_position'", DB_NOARGS,
-			err) < 0)
+	if (db_open(&s->index, url, DB_WRITE, err) < 0 || read_version(s->index, &version, err) < 0)
 		return -1;
-	if (tables == 0 && make_tables(s->index, err) < 0)
+	if (version > VERSION)
+		return err_set(err, ERR_PERM, "index.db is of a newer version of this program");
+	if (version < VERSION && bring_up_to_date(s->index, version, err) < 0)
 		return -1;
 	return read_position(s, err);
 }

@@ -14,7 +14,7 @@ enum {
 	LEASE_ROOM = 4096, /* no further lease in less */
 	RCPT_ROOM = 2048,  /* no further recipient in less */
 	LEASE_FIXED = 128,
-	RCPT_FIXED = 48
+	RCPT_FIXED = 64
 };
 
 /* The domain's place in the schedule, made when it is new. NULL: out of memory, or too many. */
@@ -176,16 +176,17 @@ static bool is_leased(const struct choice *c, uint64_t rcpt)
 	return map_get_u64(&c->t->leases->rcpts, rcpt) != NULL;
 }
 
-/* The first due recipient of the domain that nobody works on. 1, 0, -1. */
-static int first_free(struct choice *c, struct str domain, uint64_t *message, struct err *err)
+/* The first due recipient of this priority in the domain that nobody works on. 1, 0, -1. */
+static int first_of_priority(
+	struct choice *c, struct str domain, int64_t priority, uint64_t *message, struct err *err)
 {
 	struct rows *r;
 	int got;
 
 	if (db_query(c->t->view.db, &r,
-		    "SELECT id, message FROM queue_rcpt WHERE domain = $1 AND next <= $2 ORDER BY "
-		    "next",
-		    DB_ARGS(DB_T(domain), DB_I(c->t->now)), err) < 0)
+		    "SELECT id, message FROM queue_rcpt WHERE domain = $1 AND priority = $2 AND "
+		    "next <= $3 ORDER BY next",
+		    DB_ARGS(DB_T(domain), DB_I(priority), DB_I(c->t->now)), err) < 0)
 		return -1;
 	while ((got = rows_next(r, err)) == 1 && is_leased(c, (uint64_t)rows_int(r, 0)))
 		;
@@ -193,6 +194,38 @@ static int first_free(struct choice *c, struct str domain, uint64_t *message, st
 		*message = (uint64_t)rows_int(r, 1);
 	rows_free(&r);
 	return got;
+}
+
+/* The next lower priority that the domain has: one step in the index. 1, 0, -1. */
+static int lower_priority(struct choice *c, struct str domain, int64_t *priority, struct err *err)
+{
+	return db_int(c->t->view.db, priority,
+		"SELECT max(priority) FROM queue_rcpt WHERE domain = $1 AND priority < $2",
+		DB_ARGS(DB_T(domain), DB_I(*priority)), err);
+}
+
+/* RFC 6710 4.1: what is more urgent goes first. 1, 0, -1. */
+static int first_free(struct choice *c, struct str domain, uint64_t *message, struct err *err)
+{
+	int64_t priority = PRIORITY_ZERO + 1;
+	int found = 0, more;
+
+	while (found == 0 && (more = lower_priority(c, domain, &priority, err)) != 0)
+		found = more < 0 ? -1 : first_of_priority(c, domain, priority, message, err);
+	return found;
+}
+
+static void unpack_options(struct str packed, struct delivery_options *o)
+{
+	struct effect_queue_options_row row;
+
+	if (effect_queue_options_row_next(&packed, &row))
+		*o = (struct delivery_options){ .body_type = row.body_type,
+			.hold_until = row.hold_until,
+			.deliver_by = row.deliver_by,
+			.by_mode = row.by_mode,
+			.priority = (int8_t)(row.priority - PRIORITY_ZERO),
+			.require_tls = row.require_tls };
 }
 
 static bool keep_str(struct choice *c, struct rows *r, int column, struct str *out)
@@ -206,7 +239,7 @@ static int read_message(struct choice *c, struct queue_lease *l, struct err *err
 	int got;
 
 	if (db_query(c->t->view.db, &r,
-		    "SELECT sender, arrived, size, flags, envid, ret, body, prefix FROM "
+		    "SELECT sender, arrived, size, flags, envid, ret, body, prefix, options FROM "
 		    "queue_message"
 		    " WHERE id = $1",
 		    DB_ARGS(ID(l->message)), err) < 0)
@@ -218,6 +251,7 @@ static int read_message(struct choice *c, struct queue_lease *l, struct err *err
 		l->flags = (uint32_t)rows_int(r, 3);
 		l->ret = (uint8_t)rows_int(r, 5);
 		l->body = (uint64_t)rows_int(r, 6);
+		unpack_options(rows_str(r, 8), &l->options);
 		if (!keep_str(c, r, 0, &l->sender) || !keep_str(c, r, 4, &l->envid) ||
 			!keep_str(c, r, 7, &l->prefix))
 			got = err_set(err, ERR_TEMP, "out of memory for a lease");
@@ -234,7 +268,8 @@ static int read_rcpts(struct choice *c, struct queue_lease *l, struct err *err)
 	int got = 0;
 
 	if (db_query(c->t->view.db, &r,
-		    "SELECT id, address, orcpt, notify, attempts, delay_told, state FROM queue_rcpt"
+		    "SELECT id, address, orcpt, notify, attempts, delay_told, state, rrvs FROM "
+		    "queue_rcpt"
 		    " WHERE message = $1 AND domain = $2 AND next <= $3 ORDER BY id",
 		    DB_ARGS(ID(l->message), DB_T(l->domain), DB_I(c->t->now)), err) < 0)
 		return -1;
@@ -248,6 +283,9 @@ static int read_rcpts(struct choice *c, struct queue_lease *l, struct err *err)
 			.notify = (uint8_t)rows_int(r, 3),
 			.attempts = (uint32_t)rows_int(r, 4),
 			.delay_told = rows_int(r, 5) != 0,
+			.rrvs = rows_int(r, 7) / 2,
+			.rrvs_mode = rows_int(r, 7) & 1,
+			.delivered = rows_int(r, 6) == STORE_DELIVERED,
 			.failed = rows_int(r, 6) == STORE_FAILED ? STR("no such user here any more")
 								 : STR("") };
 		if (!keep_str(c, r, 1, &to->address) || !keep_str(c, r, 2, &to->orcpt)) {
@@ -317,13 +355,21 @@ static int serve_domain(struct choice *c, struct queue_domain *d, struct err *er
 /* When something of this domain comes due that is not now. */
 static int later(struct choice *c, const struct queue_domain *d, int64_t *when, struct err *err)
 {
+	int64_t priority = PRIORITY_ZERO + 1, next;
+	int got;
+
 	*when = QUEUE_NEVER;
-	return db_int(c->t->view.db, when,
-		       "SELECT next FROM queue_rcpt WHERE domain = $1 AND next > $2"
-		       " ORDER BY next LIMIT 1",
-		       DB_ARGS(DB_T(name_of(d)), DB_I(c->t->now)), err) < 0
-		? -1
-		: 0;
+	while ((got = lower_priority(c, name_of(d), &priority, err)) == 1) {
+		got = db_int(c->t->view.db, &next,
+			"SELECT next FROM queue_rcpt WHERE domain = $1 AND priority = $2 AND next "
+			"> $3 ORDER BY next LIMIT 1",
+			DB_ARGS(DB_T(name_of(d)), DB_I(priority), DB_I(c->t->now)), err);
+		if (got == 1 && next < *when)
+			*when = next;
+		if (got < 0)
+			return -1;
+	}
+	return got;
 }
 
 /* The first domain of the schedule, when it is due. *aside: not now. */

@@ -18,4 +18,7 @@ enum {
 	STORE_DROPPED
 };
 
+/* A priority of RFC 6710, -9 to 9, is kept with this added. */
+enum { PRIORITY_ZERO = 9 };
+
 #endif

@@ -5,6 +5,8 @@
  * process, and then the recipients are due again. Results are durable per recipient. The last
  * recipient takes its message along. All times are seconds since 1970.
  *
+ * Of what is due in a domain, higher priority goes first, then what has been due for longer.
+ *
  * A recipient that had gone when its message was committed comes with `failed`: the holder makes
  * the report and does not try. Errors: ERR_NOTFOUND no such lease or message; ERR_DENIED another's.
  */
@@ -28,7 +30,10 @@ void queue_lease_ended(struct leases *l, uint64_t lease);
 struct queue_rcpt {
 	uint64_t id;
 	struct str address, orcpt, failed;
+	bool delivered; /* here, already: it is only to be reported */
 	uint8_t notify;
+	int64_t rrvs;
+	uint8_t rrvs_mode;
 	uint32_t attempts;
 	bool delay_told;
 };
@@ -40,6 +45,7 @@ struct queue_lease {
 	int64_t arrived;
 	uint32_t flags;
 	uint8_t ret;
+	struct delivery_options options;
 	struct queue_rcpt rcpts[QUEUE_LEASE_RCPTS];
 	size_t rcpt_count;
 };

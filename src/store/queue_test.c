@@ -1,6 +1,8 @@
 #include "store/queue.h"
 #include "store/store_help_test.h"
 
+#include <time.h>
+
 /* A request for leases, and what was given as text: "message:domain[address/attempts ...] ". */
 struct ask {
 	uint64_t holder;
@@ -10,6 +12,9 @@ struct ask {
 	uint64_t lease[8], rcpt[8];
 	size_t leases;
 	int64_t next_due, now;
+	struct delivery_options options; /* of the last one given */
+	int64_t rrvs;
+	uint8_t rrvs_mode;
 };
 
 static int do_lease(struct txn *t, void *arg, struct err *err)
@@ -30,6 +35,10 @@ static int do_lease(struct txn *t, void *arg, struct err *err)
 	a->now = t->now;
 	for (; l; l = l->next) {
 		struct buf b = BUF(400);
+
+		a->options = l->options;
+		a->rrvs = l->rcpts[0].rrvs;
+		a->rrvs_mode = l->rcpts[0].rrvs_mode;
 
 		buf_addf(&b, "%s%llu:%.*s[", a->text, (unsigned long long)l->message,
 			(int)l->domain.n, l->domain.p);
@@ -380,6 +389,80 @@ static void a_queued_message_is_sent_as_it_was_accepted(void **state)
 	store_close(&s);
 }
 
+static void mail_with(struct store *s, uint64_t id, const char *to,
+	const struct delivery_options *o, int64_t rrvs)
+{
+	struct mail_test m = { .id = id,
+		.sender = "them@example.net",
+		.to = to,
+		.body = "hello",
+		.anywhere = true,
+		.options = *o,
+		.rrvs = rrvs };
+	struct err err;
+
+	if (mail(s, &m, &err) < 0)
+		fail_msg("mail to %s: %s", to, err.msg);
+}
+
+static void a_held_message_is_not_given_before_its_time(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	const int64_t then = (int64_t)time(NULL) + 3600;
+
+	mail_with(s, 7, "x@a.example",
+		&(struct delivery_options){ .hold_until = then * 1000000000 - 1 }, 0);
+	mail_with(s, 8, "y@b.example", &(struct delivery_options){ .hold_until = 1 }, 0);
+	lease(s, &a);
+	assert_string_equal(a.text, "8:b.example[y@b.example/0] ");
+	assert_int_equal(a.next_due, then);
+	store_close(&s);
+}
+
+static void what_is_urgent_goes_first(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+
+	mail_with(s, 1, "x@a.example", &(struct delivery_options){ .priority = -9 }, 0);
+	mail_with(s, 2, "x@a.example", &(struct delivery_options){ 0 }, 0);
+	mail_with(s, 3, "x@a.example", &(struct delivery_options){ .priority = 4 }, 0);
+	mail_with(s, 4, "x@a.example", &(struct delivery_options){ .priority = 9 }, 0);
+	lease(s, &a);
+	assert_string_equal(a.text,
+		"4:a.example[x@a.example/0] 3:a.example[x@a.example/0] "
+		"2:a.example[x@a.example/0] 1:a.example[x@a.example/0] ");
+	store_close(&s);
+}
+
+static void what_a_message_asks_for_comes_with_its_lease(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	const struct delivery_options o = { .body_type = 2,
+		.hold_until = 5,
+		.deliver_by = INT64_C(1893456000000000001),
+		.by_mode = 6,
+		.priority = -3,
+		.require_tls = true };
+
+	mail_with(s, 7, "x@a.example", &o, 1234567891);
+	store_close(&s);
+	s = open_store(state);
+	lease(s, &a);
+	assert_string_equal(a.text, "7:a.example[x@a.example/0] ");
+	assert_int_equal(a.options.body_type, 2);
+	assert_int_equal(a.options.hold_until, 5);
+	assert_true(a.options.deliver_by == o.deliver_by);
+	assert_int_equal(a.options.by_mode, 6);
+	assert_int_equal(a.options.priority, -3);
+	assert_true(a.options.require_tls);
+	assert_int_equal(a.rrvs, 1234567891);
+	assert_int_equal(a.rrvs_mode, 1);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -395,6 +478,9 @@ int main(void)
 		TEST(the_operator_holds_releases_and_drops),
 		TEST(a_hold_while_it_is_tried_stays),
 		TEST(a_queued_message_is_sent_as_it_was_accepted),
+		TEST(a_held_message_is_not_given_before_its_time),
+		TEST(what_is_urgent_goes_first),
+		TEST(what_a_message_asks_for_comes_with_its_lease),
 	};
 
 	log_capture(test_quiet, NULL);

@@ -3,6 +3,7 @@
 #define STORE_SCHEMA_H
 
 extern const char schema_0001_index[];
+extern const char schema_0002_index[];
 extern const char schema_0001_trace[];
 
 #endif

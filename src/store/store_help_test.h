@@ -130,6 +130,8 @@ struct mail_test {
 	const char *sender, *to, *body;
 	uint32_t local, queued;
 	bool anywhere;
+	struct delivery_options options;
+	int64_t rrvs;
 };
 
 /* Recipients are looked up first, as a front does. */
@@ -141,6 +143,7 @@ static inline int run_mail(struct txn *t, void *arg, struct err *err)
 		.sender = str_c(m->sender),
 		.any_sender = true,
 		.anywhere = m->anywhere,
+		.options = m->options,
 		.rcpts = rcpts,
 		.prefix = STR("Received: by us\r\n"),
 		.body = { .size = strlen(m->body), .facts = STR("facts") } };
@@ -152,8 +155,10 @@ static inline int run_mail(struct txn *t, void *arg, struct err *err)
 
 		if (directory_rcpt(&t->view, address, m->anywhere, &found, err) < 0)
 			return -1;
-		rcpts[d.rcpt_count++] =
-			(struct delivery_rcpt){ .target = found.target, .address = address };
+		rcpts[d.rcpt_count++] = (struct delivery_rcpt){ .target = found.target,
+			.address = address,
+			.rrvs = m->rrvs,
+			.rrvs_mode = m->rrvs & 1 };
 	}
 	return delivery_accept(t, &d, &m->local, &m->queued, err);
 }
@@ -249,7 +254,7 @@ static inline void dump_index(int dir, const char *file, struct buf *out)
 			fail_msg("%s", err.msg);
 		buf_addf(out, "%s\n", tables[i]);
 		while (rows_next(r, &err) == 1) {
-			for (int c = 0; c < 16; c++) {
+			for (int c = 0; c < 20; c++) {
 				struct db_val v = rows_get(r, c);
 
 				if (v.type == DB_INT)

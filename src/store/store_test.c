@@ -1,4 +1,5 @@
 #include "store/io.h"
+#include "store/schema.h"
 #include "store/store_help_test.h"
 
 #include <errno.h>
@@ -38,6 +39,29 @@ static void an_account_comes_with_its_mailboxes(void **state)
 	store_close(&s);
 }
 
+static void must_mail_wanting(struct store *s, uint64_t id, const char *to)
+{
+	struct mail_test m = { .id = id,
+		.sender = "them@example.net",
+		.to = to,
+		.body = "x",
+		.anywhere = true,
+		.options = { .body_type = 2,
+			.hold_until = INT64_C(2000000000000000001),
+			.priority = 5 },
+		.rrvs = 1400000001 };
+	struct err err;
+
+	assert_int_equal(mail(s, &m, &err), 0);
+}
+
+static void drop_index(int dir)
+{
+	assert_int_equal(unlinkat(dir, "index.db", 0), 0);
+	unlinkat(dir, "index.db-wal", 0);
+	unlinkat(dir, "index.db-shm", 0);
+}
+
 /* The index thrown away, and made again from the log: the same, row for row. */
 static void replay_gives_the_same_index(void **state)
 {
@@ -51,11 +75,10 @@ static void replay_gives_the_same_index(void **state)
 	must_mail(s, 1, "ann@example.org", "one");
 	must_mail(s, 2, "all@example.org", "two");
 	must_mail(s, 3, "x@elsewhere.example", "three");
+	must_mail_wanting(s, 4, "x@elsewhere.example");
 	store_close(&s);
 	dump_index(dir, "index.db", &live);
-	assert_int_equal(unlinkat(dir, "index.db", 0), 0);
-	unlinkat(dir, "index.db-wal", 0);
-	unlinkat(dir, "index.db-shm", 0);
+	drop_index(dir);
 	s = open_store(state);
 	store_close(&s);
 	dump_index(dir, "index.db", &again);
@@ -65,6 +88,52 @@ static void replay_gives_the_same_index(void **state)
 	assert_string_equal(live.p, again.p);
 	buf_free(&live);
 	buf_free(&again);
+}
+
+/* The tables as version 1 made them, empty, and a log to be read into them. */
+static void an_index_of_the_first_version_is_brought_up_to_date(void **state)
+{
+	struct store *s = open_store(state);
+	struct buf live = BUF(1 << 22), again = BUF(1 << 22);
+	struct err err = ERR_INIT;
+	int dir = test_dir(state);
+	struct db *db = NULL;
+	char url[100];
+
+	must_mail(s, 3, "x@elsewhere.example", "three");
+	must_mail_wanting(s, 4, "x@elsewhere.example");
+	store_close(&s);
+	dump_index(dir, "index.db", &live);
+	drop_index(dir);
+	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/index.db", dir);
+	assert_int_equal(db_open(&db, url, DB_WRITE, &err), 0);
+	assert_int_equal(db_script(db, str_c(schema_0001_index), &err), 0);
+	db_close(&db);
+	s = open_store(state);
+	store_close(&s);
+	dump_index(dir, "index.db", &again);
+	buf_addc(&live, '\0');
+	buf_addc(&again, '\0');
+	assert_string_equal(live.p, again.p);
+	buf_free(&live);
+	buf_free(&again);
+}
+
+static void an_index_of_a_later_version_is_left_alone(void **state)
+{
+	struct store *s = open_store(state);
+	const struct store_options o = { 0 };
+	struct err err = ERR_INIT;
+	struct db *db = NULL;
+	char url[100];
+
+	store_close(&s);
+	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/index.db", test_dir(state));
+	assert_int_equal(db_open(&db, url, DB_WRITE, &err), 0);
+	assert_int_equal(db_exec(db, "UPDATE index_version SET version = 999", DB_NOARGS, &err), 0);
+	db_close(&db);
+	assert_int_equal(store_open(test_dir(state), &o, &s, &err), -1);
+	assert_int_equal(err.kind, ERR_PERM);
 }
 
 static void a_second_process_cannot_open_it(void **state)
@@ -256,6 +325,8 @@ int main(void)
 		TEST(mail_for_a_mailbox_is_there_when_the_request_is_done),
 		TEST(an_account_comes_with_its_mailboxes),
 		TEST(replay_gives_the_same_index),
+		TEST(an_index_of_the_first_version_is_brought_up_to_date),
+		TEST(an_index_of_a_later_version_is_left_alone),
 		TEST(a_second_process_cannot_open_it),
 		TEST(the_same_call_gets_the_same_answer_also_after_a_restart),
 		TEST(a_failed_request_leaves_nothing_behind),

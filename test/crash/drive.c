@@ -388,10 +388,10 @@ static void step(struct worker *w, struct work k, const char *what, bool inbox, 
 static void append(struct worker *w)
 {
 	struct work k = { .job = { .write = do_append, .intake = true }, .w = w };
-	const struct work flag = { .job = { .write = do_flag }, .flags = FLAGS };
-	const struct work expunge = { .job = { .write = do_expunge } };
-	const struct work copy = { .job = { .write = do_copy } };
-	const struct work move = { .job = { .write = do_copy }, .move = true };
+	static const struct work flag = { .job = { .write = do_flag }, .flags = FLAGS };
+	static const struct work expunge = { .job = { .write = do_expunge } };
+	static const struct work copy = { .job = { .write = do_copy } };
+	static const struct work move = { .job = { .write = do_copy }, .move = true };
 	char state[STATE];
 
 	compose(w);

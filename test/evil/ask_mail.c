@@ -50,6 +50,7 @@ static int deliver(struct evil *e, uint32_t handle, const char *sender, const st
 		.txn = 78,
 		.size = body.data.n,
 		.sender = str_c(sender),
+		.priority = PRIORITY_NORMAL,
 		.proto = STR("ESMTP") };
 	struct store_deliver_rep a = { 0 };
 	struct channel *ch = store(e);

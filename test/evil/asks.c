@@ -159,6 +159,7 @@ static int deliver(struct evil *e, uint32_t handle, const char *sender, const ch
 		.txn = 77,
 		.size = body.data.n,
 		.sender = str_c(sender),
+		.priority = PRIORITY_NORMAL,
 		.proto = STR("ESMTP") };
 	struct store_deliver_rep a;
 	struct reply hold = { 0 };
