@@ -12,21 +12,17 @@
 #ifndef AUTH_LIMITS_H
 #define AUTH_LIMITS_H
 
+#include "base/bucket.h"
 #include "base/err.h"
 #include "base/str.h"
 
 /* `burst` attempts at once, then one every `every` nanoseconds. Burst 0: no limit. */
-struct limit {
-	uint32_t burst;
-	int64_t every;
-};
-
 struct limits_rules {
-	struct limit account; /* attempts on one name from anywhere */
-	struct limit address; /* from one IPv4 address or IPv6 /64 */
-	struct limit network; /* from one IPv4 /24 or IPv6 /48 */
-	struct limit known;   /* on one name from a network its owner has used */
-	struct limit everyone;
+	struct rate account; /* attempts on one name from anywhere */
+	struct rate address; /* from one IPv4 address or IPv6 /64 */
+	struct rate network; /* from one IPv4 /24 or IPv6 /48 */
+	struct rate known;   /* on one name from a network its owner has used */
+	struct rate everyone;
 };
 
 extern const struct limits_rules limits_usual;

@@ -14,9 +14,9 @@ enum { SESSION_SECONDS = 7 * 24 * 3600, HASHES_MAX = 4, PASSWORD_MAX = 1024 };
 
 /* ---- start ---- */
 
-static struct limit limit_from(uint64_t burst, int64_t window)
+static struct rate limit_from(uint64_t burst, int64_t window)
 {
-	return (struct limit){ (uint32_t)burst, burst ? window / (int64_t)burst : 0 };
+	return (struct rate){ (uint32_t)burst, burst ? window / (int64_t)burst : 0 };
 }
 
 static struct limits_rules rules_from(const struct conf *c)
