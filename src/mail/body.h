@@ -26,4 +26,20 @@ struct body_decoder {
 void body_feed(struct body_decoder *d, struct str in, struct buf *out);
 void body_end(struct body_decoder *d, struct buf *out);
 
+/* The other way, for BODY_BASE64 and BODY_QP (RFC 2045 6.7, 6.8; quoted-printable as for text: CR
+ * LF is a line break, any other CR or LF is a code). Lines have at most 76 characters and end with
+ * CR LF. Decoding gives the same bytes. */
+struct body_encoder {
+	enum body_encoding encoding;
+	size_t column;
+	unsigned char held[3]; /* base64: bytes that make no group yet */
+	size_t n;
+	char space; /* quoted-printable: white space that may turn out to end a line, or 0 */
+	bool cr;    /* and a CR that may */
+};
+#define BODY_ENCODER(e) ((struct body_encoder){ .encoding = (e) })
+
+void body_encode(struct body_encoder *e, struct str in, struct buf *out);
+void body_encode_end(struct body_encoder *e, struct buf *out);
+
 #endif
