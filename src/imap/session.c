@@ -207,6 +207,27 @@ static void say_goodbye(struct imap_session *s, const struct err *why)
 	task_shield(false);
 }
 
+/* A stranger gets little before he has to say who he is. RFC 3501 5.4 is about those logged in. */
+enum { STRANGER_INPUT = 256 << 10, STRANGER_COMMANDS = 200 };
+
+static bool budget_is_over(struct imap_session *s)
+{
+	struct budget *b = conn_budget(s->c);
+	bool stranger = s->state == IMAP_NOT_AUTHENTICATED;
+	enum budget_kind what;
+
+	budget_charge(b, BUDGET_COMMANDS, 1);
+	b->most[BUDGET_INPUT] = stranger ? STRANGER_INPUT : BUDGET_NO_LIMIT;
+	b->most[BUDGET_COMMANDS] = stranger ? STRANGER_COMMANDS : BUDGET_NO_LIMIT;
+	if (!budget_over(b, &what))
+		return false;
+	log_event(LOG_INFO, "guard.budget", L_Z("proto", "imap"), L_STR("rip", conn_peer(s->c)),
+		L_Z("what", budget_name(what)), L_U64("used", b->used[what]),
+		L_U64("most", b->most[what]));
+	imap_bye(s, "", budget_words(what));
+	return true;
+}
+
 static void greet(struct imap_session *s)
 {
 	conn_write(s->c, STR("* OK ["));
@@ -233,6 +254,8 @@ int imap_serve(struct conn *c, const struct imap_config *config, const struct im
 			imap_bye(&s, "", "too many errors");
 			s.done = true;
 		}
+		if (r == 0 && !s.done)
+			s.done = budget_is_over(&s);
 	}
 	if (r < 0)
 		say_goodbye(&s, err);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define GOODBYE (10 * CLOCK_SEC) /* for conn_shutdown, whatever the deadline */
+#define WRITE_PATIENCE (120 * CLOCK_SEC)
 #define MEMORY_MAX ((size_t)256 << 20)
 #define DROP_MAX ((size_t)64 << 10) /* of an overlong line, before it is an attack */
 
@@ -26,6 +27,8 @@ static struct conn *conn_new(int fd)
 	c->out = BUF(fd < 0 ? MEMORY_MAX : 2 * CONN_GATHER);
 	c->source = BUF(MEMORY_MAX);
 	c->deadline = NEVER;
+	c->write_patience = WRITE_PATIENCE;
+	budget_init(&c->budget);
 	c->readable = true;
 	return c;
 }
@@ -77,16 +80,29 @@ static void wipe_and_free(struct buf *b, size_t used)
 	buf_free(b);
 }
 
+void conn_count_memory(struct conn *c)
+{
+	size_t now = c->in.cap + c->out.cap + (c->tls ? CONN_TLS : 0);
+
+	if (now > c->held)
+		budget_charge(&c->budget, BUDGET_MEMORY, now - c->held);
+	else
+		budget_give_back(&c->budget, BUDGET_MEMORY, c->held - now);
+	c->held = now;
+}
+
 void conn_release_input(struct conn *c)
 {
 	wipe_and_free(&c->in, c->in_used);
 	c->in_at = c->in_used = 0;
 	c->in.max = CONN_HOLD;
+	conn_count_memory(c);
 }
 
 void conn_release_output(struct conn *c)
 {
 	wipe_and_free(&c->out, c->out.cap);
+	conn_count_memory(c);
 }
 
 void conn_free(struct conn **conn)
@@ -112,6 +128,16 @@ void conn_deadline(struct conn *c, int64_t deadline)
 	c->deadline = deadline;
 }
 
+void conn_write_patience(struct conn *c, int64_t patience)
+{
+	c->write_patience = patience;
+}
+
+struct budget *conn_budget(struct conn *c)
+{
+	return &c->budget;
+}
+
 /* ---- moving bytes, waiting where it must be ---- */
 
 int conn_keep_failure(const struct conn *c, struct err *err)
@@ -129,6 +155,15 @@ int conn_wait_io(struct conn *c, int events, struct signal *sig, int64_t deadlin
 	return got;
 }
 
+/* Room to write, or the peer has stopped reading. */
+static int wait_room(struct conn *c, struct err *err)
+{
+	int64_t patience = clock_after(c->write_patience);
+
+	return conn_wait_io(
+		c, WAIT_WRITE, NULL, patience < c->deadline ? patience : c->deadline, err);
+}
+
 int conn_send(struct conn *c, struct str s, size_t *sent, struct err *err)
 {
 	*sent = 0;
@@ -138,7 +173,7 @@ int conn_send(struct conn *c, struct str s, size_t *sent, struct err *err)
 		if (n == IO_FAILED)
 			return conn_keep_failure(c, err);
 		if (n == IO_AGAIN) {
-			if (conn_wait_io(c, WAIT_WRITE, NULL, c->deadline, err) < 0)
+			if (wait_room(c, err) < 0)
 				return -1;
 			continue;
 		}
@@ -187,12 +222,14 @@ static ssize_t pull(struct conn *c)
 	p = buf_room(&c->in, room < CONN_ROOM ? room : CONN_ROOM);
 	if (!p)
 		return conn_fail(c, ERR_TEMP, "out of memory for input");
+	conn_count_memory(c);
 	n = conn_plain_read(c, p, room < CONN_ROOM ? room : CONN_ROOM);
 	if (n == IO_END)
 		c->ended = true;
 	if (n <= 0)
 		return n;
 	buf_grew(&c->in, (size_t)n);
+	budget_charge(&c->budget, BUDGET_INPUT, (uint64_t)n);
 	if (c->in.n > c->in_used)
 		c->in_used = c->in.n;
 	return n;
@@ -381,6 +418,7 @@ static void gathered(struct conn *c)
 {
 	struct err err;
 
+	conn_count_memory(c);
 	if (c->fd < 0 || c->out.n < CONN_GATHER || c->failed)
 		return;
 	if (conn_flush(c, &err) < 0 && !c->failed) {

@@ -11,6 +11,7 @@
 #ifndef NET_CONN_H
 #define NET_CONN_H
 
+#include "base/budget.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "rt/task.h"
@@ -31,6 +32,14 @@ void conn_mem_feed(struct conn *c, struct str more);
 void conn_free(struct conn **c); /* closes at once; NULL is fine */
 
 void conn_deadline(struct conn *c, int64_t deadline);
+/* How long the peer may take nothing at all of what we have to say before that is ERR_TIMEOUT;
+ * nanoseconds, 2 minutes unless set. The deadline holds besides. */
+void conn_write_patience(struct conn *c, int64_t patience);
+
+/* The one account of what this connection costs (base/budget.h). Without limits unless somebody
+ * sets them. The connection itself charges the bytes read and the memory of its buffers and of TLS;
+ * whoever runs the session charges the rest, and looks whether it is over. */
+struct budget *conn_budget(struct conn *c);
 
 enum line_end {
 	LINE_CRLF, /* strictly CR LF; a bare CR or LF anywhere is ERR_PROTO (SMTP data and commands)

@@ -11,6 +11,7 @@
 #define CONN_HOLD ((size_t)64 << 10)   /* unread input at most */
 #define CONN_ROOM ((size_t)16 << 10)   /* offered to one read */
 #define CONN_GATHER ((size_t)32 << 10) /* unsent output beyond which it is sent */
+#define CONN_TLS ((size_t)32 << 10)    /* what TLS holds besides, about */
 
 struct conn {
 	struct buf in;         /* unread from in_at on */
@@ -23,7 +24,9 @@ struct conn {
 	bool ended;    /* the peer's end of stream */
 	bool failed;   /* for good, because of why */
 	struct err why;
-	int64_t deadline;
+	int64_t deadline, write_patience;
+	struct budget budget;
+	size_t held; /* memory charged to it */
 	uint64_t bytes_in, bytes_out;
 	struct buf source; /* memory: what is still to be read, from source_at on */
 	size_t source_at, chunk;
@@ -45,6 +48,7 @@ int conn_send(struct conn *c, struct str s, size_t *sent, struct err *err);
 /* Encrypt what has gathered and send it, and whatever the engine has to say. */
 int conn_flush_tls(struct conn *c, struct err *err);
 int conn_wait_io(struct conn *c, int events, struct signal *sig, int64_t deadline, struct err *err);
+void conn_count_memory(struct conn *c); /* buffers or TLS have grown or gone: tell the budget */
 void conn_release_input(struct conn *c);
 void conn_release_output(struct conn *c);
 int conn_keep_failure(const struct conn *c, struct err *err);        /* -1: c->why again */

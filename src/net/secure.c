@@ -129,7 +129,7 @@ int conn_start_tls_server(struct conn *c, struct tls_server *tls, struct err *er
 	}
 	if (ready(c, err) < 0 || tls_server_start(tls, &c->tls, err) < 0)
 		return -1;
-	conn_release_input(c);
+	conn_release_input(c); /* and count what TLS holds */
 	return handshake(c, err);
 }
 

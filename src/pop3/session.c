@@ -140,6 +140,27 @@ static void say_goodbye(struct pop3_session *s, const struct err *why)
 	task_shield(false);
 }
 
+/* A stranger gets little before he has to say who he is. */
+enum { STRANGER_INPUT = 64 << 10, STRANGER_COMMANDS = 100 };
+
+static bool budget_is_over(struct pop3_session *s)
+{
+	struct budget *b = conn_budget(s->c);
+	bool stranger = s->state == POP3_AUTHORIZATION;
+	enum budget_kind what;
+
+	budget_charge(b, BUDGET_COMMANDS, 1);
+	b->most[BUDGET_INPUT] = stranger ? STRANGER_INPUT : BUDGET_NO_LIMIT;
+	b->most[BUDGET_COMMANDS] = stranger ? STRANGER_COMMANDS : BUDGET_NO_LIMIT;
+	if (!budget_over(b, &what))
+		return false;
+	log_event(LOG_INFO, "guard.budget", L_Z("proto", "pop3"), L_STR("rip", conn_peer(s->c)),
+		L_Z("what", budget_name(what)), L_U64("used", b->used[what]),
+		L_U64("most", b->most[what]));
+	pop3_err(s, "", budget_words(what));
+	return true;
+}
+
 int pop3_serve(struct conn *c, const struct pop3_config *config, const struct pop3_policy *policy,
 	struct err *err)
 {
@@ -161,6 +182,8 @@ int pop3_serve(struct conn *c, const struct pop3_config *config, const struct po
 			pop3_err(&s, "", "too many errors, goodbye");
 			s.done = true;
 		}
+		if (r == 0 && !s.done)
+			s.done = budget_is_over(&s);
 	}
 	if (r < 0)
 		say_goodbye(&s, &why);

@@ -157,6 +157,8 @@ static struct smtp_server offer(const struct front_smtp *s)
 
 	server.limits.message = conf_u64(conf, CONF_MESSAGE_MAX_SIZE);
 	server.limits.rcpts = (unsigned)conf_u64(conf, CONF_SMTP_RECIPIENTS);
+	server.limits.commands = 10 * server.limits.rcpts;
+	server.limits.work = 20 * (uint64_t)server.limits.rcpts;
 	server.limits.idle = conf_duration(conf, CONF_SMTP_IDLE);
 	return server;
 }

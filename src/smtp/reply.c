@@ -37,7 +37,7 @@ int smtp_say(struct smtp_session *s, unsigned code, const char *status, struct s
 	line[n++] = '\n';
 	conn_write(s->c, str_make(line, n));
 	if (code >= 400)
-		s->errors++;
+		budget_charge(s->budget, BUDGET_ERRORS, 1);
 	return 0;
 }
 

@@ -52,6 +52,44 @@ void smtp_txn_end(struct smtp_session *s)
 	s->policy->reset(s->policy->arg);
 	free(s->txn);
 	s->txn = NULL;
+	budget_give_back(s->budget, BUDGET_MEMORY, sizeof *s->txn);
+}
+
+/* ---- what a session may cost ---- */
+
+static void set_limits(struct smtp_session *s)
+{
+	const struct smtp_limits *l = &s->server->limits;
+	uint64_t times = s->authenticated ? SMTP_TRUSTED : 1, *most = s->budget->most;
+
+	most[BUDGET_MEMORY] = times * l->memory;
+	most[BUDGET_INPUT] = times * (4 * l->message + (1 << 20));
+	most[BUDGET_COMMANDS] = times * l->commands;
+	most[BUDGET_WORK] = times * l->work;
+	most[BUDGET_ERRORS] = times * l->errors;
+	most[BUDGET_IDLING] = times * l->idling;
+	most[BUDGET_LOGINS] = l->logins ? l->logins - 1 : 0;
+}
+
+void smtp_progress(struct smtp_session *s)
+{
+	budget_renew(s->budget);
+	s->progress = clock_mono();
+	set_limits(s);
+}
+
+bool smtp_budget_over(struct smtp_session *s)
+{
+	enum budget_kind what;
+
+	if (s->done || !budget_over(s->budget, &what))
+		return false;
+	log_event(LOG_INFO, "guard.budget", L_STR("sid", s->policy->session),
+		L_Z("proto", s->server->proto), L_STR("rip", conn_peer(s->c)),
+		L_Z("what", budget_name(what)), L_U64("used", s->budget->used[what]),
+		L_U64("most", s->budget->most[what]));
+	smtp_goodbye(s, 421, "4.7.0", budget_words(what));
+	return true;
 }
 
 /* RFC 5321 4.1.1.1 wants a domain or an address literal. Real clients give much else, so all that
@@ -170,7 +208,7 @@ static int run_command(struct smtp_session *s, struct str line, struct err *err)
 	if (line.n > SMTP_COMMAND_MAX && command->run != smtp_do_auth)
 		return smtp_say(s, 500, "5.5.2", STR("the line is too long"));
 	if (command->flags & LEADS_NOWHERE)
-		s->idling++;
+		budget_charge(s->budget, BUDGET_IDLING, 1);
 	if (command->flags & NEEDS_HELLO && s->helo.n == 0)
 		return smtp_say(s, 503, "5.5.1", STR("EHLO first"));
 	while (arg.n && arg.p[0] == ' ')
@@ -191,17 +229,38 @@ static int refuse_tls_hello(struct smtp_session *s, struct err *err)
 	return in.p[0] == '\x16' ? err_set(err, ERR_PROTO, "TLS before STARTTLS") : 0;
 }
 
+/* One command has so long to come, however slowly; and so have all of them until a message has been
+ * accepted. T083: whoever watches over all sessions may ask for haste, T091: or let one wait whose
+ * errors pile up. -1 with why; 0 with s->done when it has ended the session. */
+static int pace(struct smtp_session *s, struct err *err)
+{
+	const struct smtp_limits *l = &s->server->limits;
+	const struct smtp_guard *guard = s->server->guard;
+	int64_t silence = l->idle, hold = 0, fruitless;
+	struct smtp_reply no;
+
+	if (guard &&
+		guard->pace(guard->arg, s->budget->used[BUDGET_ERRORS], &silence, &hold, &no) < 0)
+		return smtp_goodbye(s, no.code, no.status, no.text);
+	if (hold > 0 && task_sleep(clock_after(hold), err) < 0)
+		return -1;
+	fruitless = s->progress + (s->authenticated ? SMTP_TRUSTED : 1) * l->patience;
+	silence = clock_after(silence);
+	conn_deadline(s->c, silence < fruitless ? silence : fruitless);
+	return 0;
+}
+
 static int next_command(struct smtp_session *s, struct err *err)
 {
 	/* RFC 4954 4: the line limit of AUTH is the larger one. */
 	size_t max = smtp_auth_offered(s) ? SASL_LINE_MAX - 2 : SMTP_COMMAND_MAX;
 	struct str line;
 
-	if (s->errors > s->server->limits.errors)
-		return smtp_goodbye(s, 421, "4.7.0", "too many errors");
-	if (s->idling > s->server->limits.idling)
-		return smtp_goodbye(s, 421, "4.7.0", "too many commands without a message");
-	conn_deadline(s->c, clock_after(s->server->limits.idle));
+	if (smtp_budget_over(s))
+		return 0;
+	budget_charge(s->budget, BUDGET_COMMANDS, 1);
+	if (pace(s, err) < 0 || s->done)
+		return s->done ? 0 : -1;
 	if (!s->spoken && refuse_tls_hello(s, err) < 0)
 		return -1;
 	s->spoken = true;
@@ -244,6 +303,8 @@ static void last_flush(struct conn *c)
 /* The session cannot go on: say why, if there is anybody left to hear it. */
 static void farewell(struct smtp_session *s, const struct err *err)
 {
+	if (s->done) /* it has been said */
+		return;
 	if (err->kind == ERR_TIMEOUT)
 		smtp_goodbye(s, 421, "4.4.2", "too slow");
 	else if (err->kind == ERR_CANCELED) /* RFC 5321 3.8 */
@@ -261,9 +322,11 @@ int smtp_serve(struct conn *c, const struct smtp_server *server, const struct sm
 		.server = server,
 		.policy = policy,
 		.helo = BUF(SMTP_HELO_MAX),
+		.budget = conn_budget(c),
 		.secure = server->secure };
 	int r = 0;
 
+	smtp_progress(&s);
 	conn_writef(c, "220 " STR_F " ESMTP\r\n", STR_A(server->name));
 	while (r == 0 && !s.done)
 		r = next_command(&s, err);

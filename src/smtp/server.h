@@ -76,6 +76,11 @@ struct smtp_policy {
 	void (*reset)(void *arg); /* forget the transaction; what is committed stays */
 };
 
+/* What one connection may cost (base/budget.h): errors, idling, commands, input and work
+ * count since the last accepted message. A client that has logged in gets SMTP_TRUSTED times as
+ * much. */
+enum { SMTP_TRUSTED = 4 };
+
 struct smtp_limits {
 	uint64_t message; /* bytes of a message */
 	unsigned rcpts;   /* RFC 5321 4.5.3.1.8: at least 100 */
@@ -83,16 +88,35 @@ struct smtp_limits {
 	unsigned errors;  /* bad commands and refusals since the last accepted message */
 	unsigned idling;  /* commands that lead nowhere since the last accepted message */
 	unsigned logins;  /* wrong passwords */
+	unsigned commands;
+	uint64_t memory; /* bytes held at once: buffers, TLS, the envelope */
+	uint64_t work;
 	int64_t idle;     /* ns for one command to come; RFC 5321 4.5.3.2.7: five minutes */
+	int64_t patience; /* ns until a client that has delivered nothing must have done so */
 };
 #define SMTP_LIMITS                                                                                \
 	((struct smtp_limits){ .message = 50 << 20,                                                \
 		.rcpts = 1000,                                                                     \
 		.text_line = 65536,                                                                \
-		.errors = 100,                                                                     \
+		.errors = 20,                                                                      \
 		.idling = 300,                                                                     \
 		.logins = 10,                                                                      \
-		.idle = 300 * INT64_C(1000000000) })
+		.commands = 10000,                                                                 \
+		.memory = 4 << 20,                                                                 \
+		.work = 20000,                                                                     \
+		.idle = 300 * INT64_C(1000000000),                                                 \
+		.patience = 3600 * INT64_C(1000000000) })
+
+/* Somebody who watches over all sessions together (floods, memory, who is a stranger). */
+struct smtp_guard {
+	void *arg;
+	/* Asked before each command is waited for. `errors`: since the last accepted message. It
+	 * may shorten *silence, the time a client has for its next command, and say how long the
+	 * replies that wait are held back: nanoseconds, both. -1 with a reply (421) ends the
+	 * session. */
+	int (*pace)(
+		void *arg, uint64_t errors, int64_t *silence, int64_t *hold, struct smtp_reply *no);
+};
 
 /* What a listener offers; shared by its sessions. */
 struct smtp_server {
@@ -104,6 +128,7 @@ struct smtp_server {
 	bool auth_required; /* RFC 6409 4.3: no MAIL before it */
 	bool dsn;           /* offer RFC 3461: the policy honours its parameters */
 	struct smtp_limits limits;
+	const struct smtp_guard *guard; /* NULL: nobody */
 };
 
 /* 0 after QUIT and when we ended the session ourselves; -1 with why it could not go on. The caller

@@ -16,6 +16,7 @@ int smtp_do_starttls(struct smtp_session *s, struct str arg, struct err *err)
 	if (conn_buffered(s->c))
 		return smtp_goodbye(s, 554, "5.5.1", "nothing may follow STARTTLS");
 	smtp_txn_end(s);
+	budget_charge(s->budget, BUDGET_WORK, SMTP_WORK_TLS);
 	smtp_say(s, 220, "2.0.0", STR("go ahead"));
 	if (s->policy->start_tls(s->policy->arg, s->c, err) < 0) {
 		log_event(LOG_INFO, "smtp.tls-failed", L_STR("sid", s->policy->session),
@@ -62,8 +63,10 @@ static int check_login(struct smtp_session *s, const struct sasl_mech *mech,
 	struct str user = buf_str(&given->name);
 	struct err why = ERR_INIT;
 
+	budget_charge(s->budget, BUDGET_WORK, SMTP_WORK_LOGIN);
 	if (s->policy->login(s->policy->arg, user, &given->password, &why) == 0) {
 		s->authenticated = true;
+		smtp_progress(s);
 		return smtp_say(s, 235, "2.7.0", STR("welcome"));
 	}
 	if (why.kind == ERR_CANCELED) {
@@ -71,7 +74,7 @@ static int check_login(struct smtp_session *s, const struct sasl_mech *mech,
 		return -1;
 	}
 	if (why.kind == ERR_DENIED || why.kind == ERR_LIMIT)
-		s->wrong_logins++;
+		budget_charge(s->budget, BUDGET_LOGINS, 1);
 	log_failure(s, mech, user,
 		why.kind == ERR_DENIED          ? "bad-password"
 			: why.kind == ERR_LIMIT ? "too-many-tries"
@@ -95,7 +98,7 @@ static int finish(struct smtp_session *s, const struct sasl_mech *mech,
 		return smtp_say(s, 500, "5.5.6", STR("the line is too long"));
 	case SASL_FOREIGN:
 		log_failure(s, mech, buf_str(&given->name), "other-identity");
-		s->wrong_logins++;
+		budget_charge(s->budget, BUDGET_LOGINS, 1);
 		return smtp_say(s, 535, "5.7.8", STR("you may act as yourself only"));
 	case SASL_BROKEN:
 		break;
@@ -125,7 +128,5 @@ int smtp_do_auth(struct smtp_session *s, struct str arg, struct err *err)
 	if (sasl_serve(&given, mech, name.n < arg.n ? &initial : NULL, ask, s, &how, err) == 0)
 		r = finish(s, mech, &given, how, err);
 	sasl_server_free(&given);
-	if (r == 0 && s->wrong_logins >= s->server->limits.logins)
-		return smtp_goodbye(s, 421, "4.7.0", "too many wrong passwords");
 	return r;
 }

@@ -47,6 +47,8 @@ static int more(struct reception *r, struct err *err)
 	int64_t silent = clock_after(r->s->server->limits.idle);
 	int64_t slow = r->began + DATA_GRACE + (int64_t)(r->size / DATA_RATE) * CLOCK_SEC;
 
+	if (smtp_budget_over(r->s))
+		return err_set(err, ERR_LIMIT, "the session's budget is used up");
 	conn_deadline(r->s->c, silent < slow ? silent : slow);
 	return conn_fill(r->s->c, err);
 }
@@ -112,7 +114,7 @@ static void commit(struct reception *r)
 		return;
 	}
 	log_accept(r, id);
-	s->errors = s->idling = 0;
+	smtp_progress(s);
 	snprintf(text, sizeof text, "queued as " STR_F, STR_A(id));
 	smtp_say(s, 250, "2.0.0", str_c(text));
 }

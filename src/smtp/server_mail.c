@@ -69,6 +69,8 @@ int smtp_do_mail(struct smtp_session *s, struct str arg, struct err *err)
 	if (!txn)
 		return smtp_say(s, 451, "4.3.0", STR("out of memory, try again later"));
 	s->txn = txn;
+	budget_charge(s->budget, BUDGET_MEMORY, sizeof *txn);
+	budget_charge(s->budget, BUDGET_WORK, 1);
 	if (address_path(arg, ADDRESS_UTF8 | ADDRESS_NULL, &txn->store, &txn->from, &rest, &why) <
 		0) {
 		refuse_path(s, "mail", arg, "5.1.7", &why);
@@ -110,6 +112,7 @@ int smtp_do_rcpt(struct smtp_session *s, struct str arg, struct err *err)
 		smtp_reply_set(&no, 452, "4.5.3", "too many recipients");
 		return smtp_refuse(s, "rcpt", path_of(arg, rest), &no);
 	}
+	budget_charge(s->budget, BUDGET_WORK, 1);
 	if (s->policy->rcpt(s->policy->arg, &rcpt, &no) < 0)
 		return smtp_refuse(s, "rcpt", path_of(arg, rest), &no);
 	s->txn->rcpts++;

@@ -17,6 +17,9 @@ enum {
 	SMTP_ORCPT_MAX = 500,    /* RFC 3461 5.4 */
 };
 
+/* In units of BUDGET_WORK: a password hash, a handshake. */
+enum { SMTP_WORK_LOGIN = 100, SMTP_WORK_TLS = 50 };
+
 /* From MAIL to the end of data. Made anew each time, so nothing is left over. */
 struct smtp_txn {
 	struct address_store store;
@@ -34,11 +37,12 @@ struct smtp_session {
 	bool extended;   /* by EHLO */
 	bool secure;
 	bool authenticated;
-	bool done;       /* the goodbye has been said */
-	bool thrown_out; /* by us */
-	bool spoken;     /* the client has sent something */
-	unsigned errors, idling, wrong_logins;
-	struct smtp_txn *txn; /* NULL: no MAIL yet */
+	bool done;             /* the goodbye has been said */
+	bool thrown_out;       /* by us */
+	bool spoken;           /* the client has sent something */
+	struct budget *budget; /* of the connection */
+	int64_t progress;      /* when it last got somewhere */
+	struct smtp_txn *txn;  /* NULL: no MAIL yet */
 };
 
 /* A command answers the client itself. -1 only when the session cannot go on. */
@@ -55,6 +59,10 @@ int smtp_refuse(
 int smtp_goodbye(struct smtp_session *s, unsigned code, const char *status, const char *text);
 
 void smtp_txn_end(struct smtp_session *s);
+/* A message was accepted, a login was right: what the session has used is forgotten. */
+void smtp_progress(struct smtp_session *s);
+/* True when the budget is used up; the goodbye has then been said. */
+bool smtp_budget_over(struct smtp_session *s);
 bool smtp_auth_offered(const struct smtp_session *s);
 
 /* params.c: what stands behind the path of MAIL or RCPT. 0, or -1 with the reply. */

@@ -267,6 +267,8 @@ static void walk(uint64_t seed, unsigned steps)
 	struct conn *c;
 
 	server.limits.errors = server.limits.idling = server.limits.logins = UINT32_MAX;
+	server.limits.commands = UINT32_MAX;
+	server.limits.work = UINT32_MAX;
 	for (unsigned i = 0; i < steps; i++) {
 		seed = seed * 6364136223846793005u + 1442695040888963407u;
 		model_step(&m, (unsigned)(seed >> 40));
