@@ -35,6 +35,7 @@ enum conf_type {
 	CONF_T_CHOICE,   /* conf_u64: which of the choices, from 0 */
 	CONF_T_LISTEN,   /* list of "ADDRESS:PORT", "[ADDRESS]:PORT", "*:PORT", "unix:PATH" */
 	CONF_T_SERVER,   /* list of numeric "ADDRESS" or "ADDRESS:PORT", "[ADDRESS]:PORT" */
+	CONF_T_NETWORKS, /* list of networks, conf_network_has: ADDRESS or ADDRESS/BITS */
 	CONF_T_ROUTE,    /* conf_route */
 	CONF_T_ROUTES    /* list of conf_route with a domain as key, lower case */
 };
@@ -74,6 +75,9 @@ size_t conf_count(
 	const struct conf *c, enum conf_id id); /* of a list; a single value counts 1 or 0 */
 struct str conf_item(const struct conf *c, enum conf_id id, size_t i);
 struct str conf_key(const struct conf *c, enum conf_id id, size_t i);
+
+/* Is the address (as text) in one of the networks of this setting? */
+bool conf_network_has(const struct conf *c, enum conf_id id, struct str address);
 
 enum conf_security {
 	CONF_OPPORTUNISTIC, /* smtp: STARTTLS if offered, certificate not needed */

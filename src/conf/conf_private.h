@@ -3,6 +3,7 @@
 #define CONF_CONF_PRIVATE_H
 
 #include "base/arena.h"
+#include "base/network.h"
 #include "conf/conf.h"
 
 #define CONF_SECONDS(n) (UINT64_C(1000000000) * (n))
@@ -40,6 +41,7 @@ struct item {
 	struct str key, text; /* text has a NUL after its end */
 	uint64_t number;
 	struct conf_route *route;
+	struct network *network;
 	struct place place;
 	enum rank rank;
 };

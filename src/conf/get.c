@@ -88,6 +88,16 @@ const struct conf_route *conf_route_find(const struct conf *c, struct str domain
 	return NULL;
 }
 
+bool conf_network_has(const struct conf *c, enum conf_id id, struct str address)
+{
+	const struct value *v = &c->values[id];
+
+	for (size_t i = 0; i < v->n; i++)
+		if (v->items[i].network && network_has(v->items[i].network, address))
+			return true;
+	return false;
+}
+
 static void quote(struct buf *out, struct str text)
 {
 	buf_addz(out, " \"");

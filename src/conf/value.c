@@ -72,6 +72,9 @@ static const char *noun(enum conf_type type)
 		return "ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or unix:PATH, or off";
 	case CONF_T_SERVER:
 		return "a numeric ADDRESS or ADDRESS:PORT ([ADDRESS]:PORT for IPv6), or off";
+	case CONF_T_NETWORKS:
+		return "a numeric ADDRESS or ADDRESS/BITS with no bits set behind the prefix, or "
+		       "off";
 	case CONF_T_ROUTE:
 	case CONF_T_ROUTES:
 		return "smtp://, smtp+starttls:// or smtps:// and [USER@]HOST[:PORT]";
@@ -285,6 +288,12 @@ static bool listener(struct str text)
 	return port_of(port, &number) && (str_eq(host, STR("*")) || is_numeric(host));
 }
 
+static bool network(struct arena *a, struct str text, struct network **out)
+{
+	*out = arena_alloc(a, sizeof **out);
+	return *out && network_parse(text, *out);
+}
+
 static bool path(struct reader *r, struct str text, struct str *out)
 {
 	struct buf full = BUF(1024);
@@ -328,6 +337,8 @@ static bool by_type(struct reader *r, const struct setting *s, struct str text, 
 		return listener(text);
 	case CONF_T_SERVER:
 		return conf_address(text, 53, &address, &port);
+	case CONF_T_NETWORKS:
+		return network(&r->c->arena, text, &item->network);
 	case CONF_T_ROUTE:
 	case CONF_T_ROUTES:
 		return route(&r->c->arena, text, &item->route);

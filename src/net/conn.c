@@ -482,6 +482,17 @@ uint16_t conn_peer_port(const struct conn *c)
 	return c->peer_port;
 }
 
+void conn_set_peer(struct conn *c, struct str address, uint16_t port)
+{
+	snprintf(c->peer, sizeof c->peer, STR_F, STR_A(address));
+	c->peer_port = port;
+}
+
+struct str conn_proxy(const struct conn *c)
+{
+	return str_c(c->proxy);
+}
+
 struct str conn_local(const struct conn *c)
 {
 	return str_c(c->local);

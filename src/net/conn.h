@@ -101,6 +101,11 @@ void conn_shutdown(struct conn *c);
 struct str conn_peer(const struct conn *c);
 uint16_t conn_peer_port(const struct conn *c);
 struct str conn_local(const struct conn *c);
+/* Somebody who is believed (PROXY protocol, XCLIENT) has said who the peer is: all that asks for it
+ * from now on hears that. `address` is as conn_peer() gives it. */
+void conn_set_peer(struct conn *c, struct str address, uint16_t port);
+/* The balancer whose PROXY header named the peer; empty: there was none. */
+struct str conn_proxy(const struct conn *c);
 /* Bytes moved so far, for budgets and traces. */
 uint64_t conn_bytes_in(const struct conn *c);
 uint64_t conn_bytes_out(const struct conn *c);

@@ -32,6 +32,7 @@ struct conn {
 	size_t source_at, chunk;
 	uint16_t peer_port;
 	char peer[48], local[48];
+	char proxy[48]; /* who spoke for the peer; empty: nobody */
 };
 
 /* What a transport says instead of a count. */
@@ -39,6 +40,8 @@ enum { IO_END = 0, IO_AGAIN = -1, IO_FAILED = -2 };
 
 /* Never wait. IO_FAILED: c->why says why. */
 ssize_t conn_raw_read(struct conn *c, char *p, size_t n);
+/* What raw_read would give, without taking it. */
+ssize_t conn_raw_peek(struct conn *c, char *p, size_t n);
 ssize_t conn_raw_write(struct conn *c, struct str s);
 /* The same, through the TLS engine if there is one. IO_AGAIN while c->readable is still true:
  * nothing for us yet, but the engine may have something to send. */

@@ -41,6 +41,28 @@ static ssize_t memory_read(struct conn *c, char *p, size_t n)
 	return (ssize_t)n;
 }
 
+/* Nothing is taken, so the next read or peek must come at once. */
+ssize_t conn_raw_peek(struct conn *c, char *p, size_t n)
+{
+	ssize_t got;
+
+	if (c->fd < 0) {
+		size_t at = c->source_at;
+		uint64_t in = c->bytes_in;
+
+		got = memory_read(c, p, n);
+		c->source_at = at;
+		c->bytes_in = in;
+		return got;
+	}
+	do
+		got = recv(c->fd, p, n, MSG_PEEK);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN)
+		c->readable = false;
+	return got < 0 ? socket_failed(c, "read") : got;
+}
+
 ssize_t conn_raw_read(struct conn *c, char *p, size_t n)
 {
 	ssize_t got;

@@ -5,6 +5,7 @@
 #include "conf/conf.h"
 #include "crypto/tls.h"
 #include "net/listen.h"
+#include "net/proxy.h"
 #include "role/front_private.h"
 
 #include <stdlib.h>
@@ -14,7 +15,13 @@
 
 #include "config.h"
 
-enum { HANDSHAKE_SECONDS = 30, GOODBYE_SECONDS = 3, LOGINS_MAX = 60000, BODIES_MAX = 60000 };
+enum {
+	PROXY_SECONDS = 5,
+	HANDSHAKE_SECONDS = 30,
+	GOODBYE_SECONDS = 3,
+	LOGINS_MAX = 60000,
+	BODIES_MAX = 60000
+};
 
 /* How many connections an address has; one per address that has any. */
 struct source {
@@ -115,6 +122,25 @@ static bool admitted(struct session *s)
 		f->role->sessions <= conf_u64(f->conf, CONF_CONNECTIONS_MAX);
 }
 
+/* T015: a balancer that is listed says first whom it speaks for, and nobody else is heard. From
+ * here on the client is the peer, for limits, logs and traces. */
+static bool know_peer(struct session *s)
+{
+	struct err err = ERR_INIT;
+
+	if (!conf_network_has(s->at->front->conf, CONF_PROXY_FROM, conn_peer(s->c)))
+		return true;
+	conn_deadline(s->c, clock_after(PROXY_SECONDS * CLOCK_SEC));
+	if (conn_read_proxy(s->c, &err) == 0) {
+		task_describe(conn_peer(s->c));
+		return true;
+	}
+	/* Some balancers look whether the port is open, and say nothing. */
+	log_event(err.kind == ERR_CLOSED ? LOG_DEBUG : LOG_WARN, "proxy.refused",
+		L_STR("rip", conn_peer(s->c)), L_ERR(&err));
+	return false;
+}
+
 static void run_session(void *arg)
 {
 	struct session *s = arg;
@@ -124,7 +150,9 @@ static void run_session(void *arg)
 
 	f->role->sessions++;
 	task_describe(conn_peer(s->c));
-	if (!admitted(s)) {
+	if (!know_peer(s)) {
+		/* nobody to talk to */
+	} else if (!admitted(s)) {
 		log_event(LOG_WARN, "connection.refused", L_STR("rip", conn_peer(s->c)));
 		refuse(s->c, l->service, l->tls);
 	} else if (l->tls && begin_tls(f, s->c, l->service, &err) < 0) {

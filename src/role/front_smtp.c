@@ -185,7 +185,8 @@ void front_smtp_session(struct front *f, struct conn *c, enum service service)
 	name_session(&s);
 	policy.session = str_c(s.sid);
 	log_event(LOG_INFO, "smtp.connect", L_STR("sid", policy.session),
-		L_Z("proto", server.proto), L_STR("rip", conn_peer(c)));
+		L_Z("proto", server.proto), L_STR("rip", conn_peer(c)),
+		L_STR(conn_proxy(c).n ? "via" : NULL, conn_proxy(c)));
 	(void)smtp_serve(c, &server, &policy, &err); /* it has said and logged what there was */
 	if (s.logged_in)
 		front_logout(&s.login);

@@ -1,0 +1,244 @@
+"""Who is connecting, and by which door: PROXY protocol, XCLIENT, LMTP, and what is written down about it."""
+import contextlib
+import imaplib
+import os
+import re
+import shutil
+import smtplib
+import socket
+import ssl
+import struct
+import subprocess
+import time
+import uuid
+
+import pytest
+
+from raw import Raw
+
+CLIENT = "203.0.113.77"
+BALANCER = "127.0.0.9"  # what the demo asks itself comes from 127.0.0.1
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+PROXIED = "PROXY TCP4 203.0.113.77 198.51.100.2 41234 25\r\n".encode()
+
+
+def token():
+    return uuid.uuid4().hex
+
+
+def v2(family=0x11, command=0x21, body=None):
+    if body is None:
+        body = socket.inet_aton(CLIENT) + socket.inet_aton("198.51.100.2") + struct.pack(">HH", 41234, 25)
+    return V2 + bytes([command, family]) + struct.pack(">H", len(body)) + body
+
+
+def text(mark, head=""):
+    return (f"From: <ann@sender.example>\r\nTo: <you@example.test>\r\nSubject: {mark}\r\n{head}"
+            f"Date: Mon, 02 Jan 2023 10:00:00 +0000\r\n\r\nhello {mark}\r\n").encode()
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory):
+    """An instance with a balancer in front, which is this machine."""
+    from conftest import Demo
+    d = Demo(tmp_path_factory.mktemp("behind") / "d", f"proxy.from={BALANCER}",
+             "auth.network-attempts=3")
+    yield d
+    d.begin_test()
+    d.stop()
+
+
+class Behind:
+    """The instance, called from the balancer's address."""
+
+    def __init__(self, demo):
+        self.demo = demo
+
+    def __getattr__(self, name):
+        return getattr(self.demo, name)
+
+    def connect(self, port, timeout=15):
+        return socket.create_connection((self.demo.HOST, port), timeout, (BALANCER, 0))
+
+
+@pytest.fixture
+def proxied(behind):
+    behind.begin_test()
+    yield Behind(behind)
+    behind.end_test()
+
+
+# ---- PROXY protocol --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", [PROXIED, v2()], ids=["v1", "v2"])
+def test_the_client_behind_a_balancer_is_the_peer(proxied, header):
+    mark = token()
+    s = Raw(proxied)
+    s.send(header)
+    s.hello()
+    assert s.message("ann@sender.example", proxied.USER1, text(mark))[0] == 250
+    s.sock.close()
+    got = proxied.wait_message(mark.encode())
+    assert f"[{CLIENT}]".encode() in got and BALANCER.encode() not in got
+    line = proxied.wait_log(r"smtp.connect ")
+    assert f"rip={CLIENT}" in line and f"via={BALANCER}" in line
+    assert f"rip={CLIENT}" in proxied.wait_log("smtp.accept ")
+
+
+@pytest.mark.parametrize("first", [b"EHLO client.test\r\n", b"PROXY TCP4 1.2.3.4\r\n", V2 + b"\x11",
+                                   b"PROXY UDP4 1.2.3.4 1.2.3.5 1 2\r\n", b"\x16\x03\x01\x02\x00"])
+def test_a_balancer_that_sends_no_header_is_refused(proxied, first):
+    proxied.expect("^warn proxy.refused ")
+    with Raw(proxied) as s:
+        s.send(first)
+        assert s.line() is None  # not a word
+    assert f"rip={BALANCER}" in proxied.wait_log("proxy.refused ")
+
+
+def test_a_balancer_that_says_nothing_is_refused_soon(proxied):
+    proxied.expect("^warn proxy.refused ")
+    with Raw(proxied) as s:
+        began = time.monotonic()
+        assert s.line() is None
+        assert time.monotonic() - began < 14
+
+
+def test_a_health_check_is_from_the_balancer(proxied):
+    with Raw(proxied) as s:
+        s.send(v2(command=0x20, family=0, body=b""))
+        s.hello()
+    assert f"rip={BALANCER}" in proxied.wait_log("smtp.connect ")
+    with Raw(proxied) as s:
+        s.sock.close()  # only looks whether the port is open
+
+
+def test_tls_from_the_first_byte_may_follow_the_header_at_once(proxied):
+    """The header and the start of the handshake come in one segment."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = proxied.tls.wrap_bio(incoming, outgoing, server_hostname=proxied.TLS_NAME)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    with contextlib.closing(proxied.connect(proxied.SUBMISSIONS_PORT)) as sock:
+        sock.sendall(PROXIED + outgoing.read())
+        while True:
+            try:
+                greeting = tls.read(100)
+                break
+            except ssl.SSLWantReadError:
+                sock.sendall(outgoing.read())
+                got = sock.recv(65536)
+                assert got
+                incoming.write(got)
+        assert greeting.startswith(b"220 ")
+
+
+def test_imap_and_pop3_know_the_client_too(proxied):
+    for port, greeting in ((proxied.IMAP_PORT, b"* OK"), (proxied.POP3_PORT, b"+OK")):
+        with contextlib.closing(proxied.connect(port)) as sock:
+            sock.sendall(v2())
+            assert sock.recv(100).startswith(greeting)
+    with contextlib.closing(proxied.connect(proxied.IMAPS_PORT)) as sock:
+        sock.sendall(PROXIED)
+        with proxied.tls.wrap_socket(sock, server_hostname=proxied.TLS_NAME) as s:
+            s.sendall(f"a LOGIN {proxied.USER1} {proxied.PASS1}\r\n".encode())
+            said = b""
+            while b"a OK" not in said:
+                more = s.recv(4096)
+                assert more, said
+                said += more
+    assert f"rip={CLIENT}" in proxied.wait_log("imap.login ")
+
+
+def test_guesses_are_counted_for_the_client_not_for_the_balancer(proxied):
+    def try_login(address, password):
+        with contextlib.closing(proxied.connect(proxied.IMAPS_PORT)) as sock:
+            sock.sendall(f"PROXY TCP4 {address} 198.51.100.2 4000 993\r\n".encode())
+            with proxied.tls.wrap_socket(sock, server_hostname=proxied.TLS_NAME) as s:
+                f = s.makefile("rb")
+                f.readline()
+                s.sendall(f'a LOGIN {proxied.USER2} "{password}"\r\n'.encode())
+                while True:
+                    line = f.readline()
+                    if line.startswith(b"a "):
+                        return line
+    for _ in range(4):
+        assert try_login("192.0.2.66", "wrong").startswith(b"a NO")
+    assert try_login("192.0.2.66", proxied.PASS2).startswith(b"a NO")
+    assert try_login("198.51.100.7", proxied.PASS2).startswith(b"a OK")
+
+
+def test_from_anybody_else_the_header_is_a_wrong_command(demo):
+    with Raw(demo) as s:
+        s.send(PROXIED)
+        assert s.code() == 220
+        assert s.code() == 500
+        s.ok("EHLO client.test")
+    assert "rip=127.0.0.1" in demo.wait_log("smtp.connect ")
+    with Raw(demo) as s:
+        s.send(v2())
+        assert s.code() == 220
+        assert s.code() in (500, 554)
+    demo.wait_log("smtp.connect ")
+
+
+def test_swaks_speaks_through_the_header(proxied):
+    mark = token()
+    done = subprocess.run(
+        ["swaks", "--server", proxied.HOST, "--port", str(proxied.SMTP_PORT),
+         "--local-interface", BALANCER, "--proxy-version", "2",
+         "--proxy-family", "AF_INET", "--proxy-source", CLIENT, "--proxy-source-port", "41000",
+         "--proxy-dest", "198.51.100.2", "--proxy-dest-port", "25",
+         "--from", "ann@sender.example", "--to", proxied.USER1, "--header", f"Subject: {mark}"],
+        capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert f"rip={CLIENT}" in proxied.wait_log("smtp.accept ")
+
+
+HAPROXY = """global
+  log stderr local0
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 20s
+  timeout server 20s
+listen mail
+  bind 127.0.0.1:{port}
+  server a 127.0.0.1:{to} source {balancer} send-proxy{v}
+"""
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin:/usr/bin"), reason="HAProxy is not installed")
+@pytest.mark.parametrize("version", ["", "-v2", "-v2-ssl-cn"])
+def test_haproxy_stands_in_front(proxied, tmp_path, version):
+    port = free_port()
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(HAPROXY.format(port=port, to=proxied.SUBMISSIONS_PORT, v=version,
+                                      balancer=BALANCER))
+    process = subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(config)], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 15
+        while True:
+            try:
+                s = smtplib.SMTP_SSL(proxied.TLS_NAME, port, context=proxied.tls, timeout=15,
+                                     source_address=("127.0.0.11", 0))
+                break
+            except (ConnectionRefusedError, OSError):
+                assert time.monotonic() < until
+                time.sleep(0.1)
+        s.login(proxied.USER1, proxied.PASS1)
+        s.sendmail(proxied.USER1, [proxied.USER2], text(token()).replace(b"ann@sender.example",
+                                                                          proxied.USER1.encode()))
+        s.quit()
+        line = proxied.wait_log("smtp.connect .*rip=127.0.0.11")
+        assert f"via={BALANCER}" in line
+    finally:
+        process.terminate()
+        process.wait(20)
