@@ -44,7 +44,7 @@ static int put_scram(struct str password, struct buf *out, struct err *err)
 	int r = -1;
 
 	random_bytes(salt, sizeof salt);
-	if (pbkdf2_sha256(password, str_make(salt, sizeof salt), VERIFIER_ROUNDS, salted, err) < 0)
+	if (pbkdf2(DIGEST_SHA256, password, str_make(salt, sizeof salt), VERIFIER_ROUNDS, salted, err) < 0)
 		goto out;
 	put_number(out, VERIFIER_ROUNDS, 4);
 	buf_add(out, str_make(salt, sizeof salt));

@@ -2,6 +2,8 @@
 
 #include "crypto/crypto_private.h"
 
+#include <limits.h>
+#include <openssl/hmac.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -69,4 +71,15 @@ void mac_sha256(struct str key, const struct str *parts, size_t count, void *out
 		crypto_auth_hmacsha256_update(&st, (const unsigned char *)parts[i].p, parts[i].n);
 	crypto_auth_hmacsha256_final(&st, out);
 	sodium_memzero(&st, sizeof st);
+}
+
+int mac_once(enum digest_kind kind, struct str key, struct str data, void *out, struct err *err)
+{
+	const EVP_MD *md = digest_md(kind);
+
+	if (!md || key.n > INT_MAX ||
+		!HMAC(md, key.n ? key.p : "", (int)key.n, (const unsigned char *)data.p, data.n,
+			out, NULL))
+		return err_set(err, ERR_TEMP, "cannot compute a mac");
+	return 0;
 }

@@ -28,5 +28,7 @@ void digest_free(struct digest **d);
 /* HMAC-SHA-256 (RFC 2104) over the slices one after the other; `out` has SHA256_SIZE bytes. The
  * slices are not told apart: put lengths between them where that matters. */
 void mac_sha256(struct str key, const struct str *parts, size_t count, void *out);
+/* HMAC with any of the digests; digest_size(kind) bytes. ERR_TEMP: no memory. */
+int mac_once(enum digest_kind kind, struct str key, struct str data, void *out, struct err *err);
 
 #endif

@@ -58,17 +58,18 @@ bool argon2_is_old(struct str text)
 		passes != ARGON2_PASSES;
 }
 
-int pbkdf2_sha256(struct str password, struct str salt, uint32_t rounds, void *out, struct err *err)
+int pbkdf2(enum digest_kind kind, struct str password, struct str salt, uint32_t rounds, void *out,
+	struct err *err)
 {
-	const EVP_MD *md = digest_md(DIGEST_SHA256);
+	const EVP_MD *md = digest_md(kind);
 
 	if (password.n > INT_MAX || salt.n > INT_MAX || rounds == 0 || rounds > INT_MAX)
 		return err_set(err, ERR_LIMIT, "impossible password, salt or rounds");
 	/* RFC 8018 5.2; an empty password must not be a null pointer here. */
 	if (!md ||
 		PKCS5_PBKDF2_HMAC(password.n ? password.p : "", (int)password.n,
-			(const unsigned char *)salt.p, (int)salt.n, (int)rounds, md, SHA256_SIZE,
-			out) != 1)
+			(const unsigned char *)salt.p, (int)salt.n, (int)rounds, md,
+			(int)digest_size(kind), out) != 1)
 		return err_set(err, ERR_TEMP, "cannot derive a key: out of memory");
 	return 0;
 }

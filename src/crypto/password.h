@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "crypto/digest.h"
 
 /* What OWASP names as the least for argon2id: 19 MiB, two passes, one lane. */
 enum { ARGON2_MEMORY = 19 * 1024 * 1024, ARGON2_PASSES = 2, ARGON2_TEXT = 128 };
@@ -22,8 +23,9 @@ int argon2_check(struct str text, struct str password, struct err *err);
 /* Was it made with less (or other) work than argon2_make() does today? */
 bool argon2_is_old(struct str text);
 
-/* PBKDF2 with HMAC-SHA-256 (RFC 8018 5.2), 32 bytes: what SCRAM calls Hi() (RFC 5802 2.2). */
-int pbkdf2_sha256(
-	struct str password, struct str salt, uint32_t rounds, void *out, struct err *err);
+/* PBKDF2 with HMAC (RFC 8018 5.2), digest_size(kind) bytes: what SCRAM calls Hi() (RFC 5802 2.2).
+ */
+int pbkdf2(enum digest_kind kind, struct str password, struct str salt, uint32_t rounds, void *out,
+	struct err *err);
 
 #endif

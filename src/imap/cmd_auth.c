@@ -5,10 +5,11 @@
 
 static void write_mechanisms(struct imap_session *s)
 {
-	const struct sasl_mech *mech;
+	struct buf names = BUF(400);
 
-	for (size_t i = 0; (mech = sasl_mech_at(i)); i++)
-		conn_writef(s->c, " AUTH=" STR_F, STR_A(mech->name));
+	sasl_mech_list(sasl_ways(s->policy->checks, s->policy->arg), " AUTH=", &names);
+	conn_write(s->c, buf_str(&names));
+	buf_free(&names);
 }
 
 void imap_write_capabilities(struct imap_session *s)
@@ -180,14 +181,16 @@ static int ask(void *arg, struct str challenge, struct str *response, struct err
 	return imap_wait_line(s, SASL_LINE_MAX, response, err);
 }
 
-static int finish(struct imap_session *s, const struct sasl_server *sasl, enum sasl_outcome how,
-	struct err *err)
+static int finish(
+	struct imap_session *s, enum sasl_outcome how, const struct err *why, struct err *err)
 {
 	struct imap_in in = { .why = "that is not a valid response" };
 
 	switch (how) {
-	case SASL_GIVEN:
-		return login(s, buf_str(&sasl->name), &sasl->password, err);
+	case SASL_WELCOME:
+		return welcome(s);
+	case SASL_REFUSED:
+		return refuse(s, why, err);
 	case SASL_FOREIGN:
 		return imap_no(s, "[AUTHORIZATIONFAILED] ", "one cannot log in for another", err);
 	case SASL_CANCELLED:
@@ -202,7 +205,9 @@ static int finish(struct imap_session *s, const struct sasl_server *sasl, enum s
 
 int imap_do_authenticate(struct imap_session *s, struct imap_in *in, struct err *err)
 {
-	struct sasl_server sasl = { .step = 0 };
+	const struct imap_policy *p = s->policy;
+	struct sasl_server sasl = { .arg = p->arg, .login = p->login, .checks = p->checks };
+	struct err why = ERR_INIT;
 	struct str name, initial = { "", 0 };
 	const struct sasl_mech *mech;
 	enum sasl_outcome how;
@@ -219,12 +224,14 @@ int imap_do_authenticate(struct imap_session *s, struct imap_in *in, struct err 
 		initial = str_from(in->s, 1);
 	else if (!imap_in_end(in))
 		return imap_bad(s, in);
-	mech = sasl_mech_find(name);
+	mech = sasl_mech_find(name, sasl_ways(p->checks, p->arg));
 	if (!mech)
 		return imap_no(s, "[CANNOT] ", "unknown mechanism", err);
-	r = sasl_serve(&sasl, mech, has_initial ? &initial : NULL, ask, s, &how, err);
+	r = sasl_serve(&sasl, mech, has_initial ? &initial : NULL, ask, s, &how, &why);
 	if (r == 0)
-		r = finish(s, &sasl, how, err);
+		r = finish(s, how, &why, err);
+	else
+		*err = why;
 	sasl_server_free(&sasl);
 	secret_wipe_buf(&s->text);
 	return r;

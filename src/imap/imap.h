@@ -19,6 +19,8 @@
 #include "imap/view.h"
 #include "net/conn.h"
 
+struct sasl_checks;
+
 /* Special uses of a mailbox (RFC 6154 2). */
 enum imap_use {
 	IMAP_USE_DRAFTS = 1,
@@ -111,6 +113,8 @@ struct imap_policy {
 	int (*start_tls)(void *arg, struct conn *c, struct err *err);
 	/* ERR_DENIED: wrong name or password; ERR_LIMIT: too many guesses. */
 	int (*login)(void *arg, struct str name, const struct secret *password, struct err *err);
+	/* Ways to log in besides a password (sasl/sasl.h), called with `arg`; NULL: none. */
+	const struct sasl_checks *checks;
 
 	int (*mailboxes)(void *arg, imap_mailbox_fn *each, void *each_arg, struct err *err);
 	int (*create)(void *arg, struct str name, unsigned uses, struct err *err);

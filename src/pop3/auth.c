@@ -5,10 +5,10 @@
 
 static void write_logins(struct pop3_session *s)
 {
-	struct buf names = BUF(256);
+	struct buf names = BUF(300);
 
-	sasl_mech_list(&names);
-	conn_writef(s->c, "USER\r\nSASL " STR_F "\r\n", STR_A(buf_str(&names)));
+	sasl_mech_list(sasl_ways(s->policy->checks, s->policy->arg), " ", &names);
+	conn_writef(s->c, "USER\r\nSASL" STR_F "\r\n", STR_A(buf_str(&names)));
 	buf_free(&names);
 }
 
@@ -47,8 +47,12 @@ int pop3_do_stls(struct pop3_session *s, struct str arg, struct err *err)
 }
 
 /* RFC 3206 4: [AUTH] says that the credentials are at fault, [SYS/TEMP] that we are. */
-static int refuse(struct pop3_session *s, const struct err *why)
+static int refuse(struct pop3_session *s, const struct err *why, struct err *err)
 {
+	if (why->kind == ERR_CANCELED) {
+		*err = *why;
+		return -1;
+	}
 	if (why->kind == ERR_LIMIT)
 		return pop3_err(
 			s, "[AUTH] ", "too many wrong passwords, wait before you try again");
@@ -67,11 +71,7 @@ static int login(
 
 	if (s->policy->login(s->policy->arg, name, password, &why) == 0)
 		return pop3_enter(s, err);
-	if (why.kind == ERR_CANCELED) {
-		*err = why;
-		return -1;
-	}
-	return refuse(s, &why);
+	return refuse(s, &why, err);
 }
 
 int pop3_do_user(struct pop3_session *s, struct str arg, struct err *err)
@@ -112,12 +112,14 @@ static int ask(void *arg, struct str challenge, struct str *response, struct err
 	return pop3_read_line(s, SASL_LINE_MAX, response, err);
 }
 
-static int finish_auth(struct pop3_session *s, const struct sasl_server *sasl,
-	enum sasl_outcome how, struct err *err)
+static int finish_auth(
+	struct pop3_session *s, enum sasl_outcome how, const struct err *why, struct err *err)
 {
 	switch (how) {
-	case SASL_GIVEN:
-		return login(s, buf_str(&sasl->name), &sasl->password, err);
+	case SASL_WELCOME:
+		return pop3_enter(s, err);
+	case SASL_REFUSED:
+		return refuse(s, why, err);
 	case SASL_CANCELLED:
 		return pop3_err(s, "", "cancelled");
 	case SASL_FOREIGN:
@@ -131,7 +133,9 @@ static int finish_auth(struct pop3_session *s, const struct sasl_server *sasl,
 
 int pop3_do_auth(struct pop3_session *s, struct str arg, struct err *err)
 {
-	struct sasl_server sasl = { .step = 0 };
+	const struct pop3_policy *p = s->policy;
+	struct sasl_server sasl = { .arg = p->arg, .login = p->login, .checks = p->checks };
+	struct err why = ERR_INIT;
 	struct str name = arg, initial = { "", 0 };
 	const struct sasl_mech *mech;
 	enum sasl_outcome how;
@@ -141,12 +145,14 @@ int pop3_do_auth(struct pop3_session *s, struct str arg, struct err *err)
 	if (!s->secure)
 		return pop3_err(s, "[AUTH] ", "no passwords without TLS: STLS first");
 	has_initial = str_cut(arg, ' ', &name, &initial);
-	mech = sasl_mech_find(name);
+	mech = sasl_mech_find(name, sasl_ways(p->checks, p->arg));
 	if (!mech)
 		return pop3_err(s, "", "unknown mechanism");
-	r = sasl_serve(&sasl, mech, has_initial ? &initial : NULL, ask, s, &how, err);
+	r = sasl_serve(&sasl, mech, has_initial ? &initial : NULL, ask, s, &how, &why);
 	if (r == 0)
-		r = finish_auth(s, &sasl, how, err);
+		r = finish_auth(s, how, &why, err);
+	else
+		*err = why;
 	sasl_server_free(&sasl);
 	return r;
 }

@@ -17,6 +17,8 @@
 #include "base/str.h"
 #include "net/conn.h"
 
+struct sasl_checks;
+
 struct pop3_message {
 	uint64_t size; /* octets, with the line ends as stored */
 	uint32_t uid;
@@ -45,6 +47,8 @@ struct pop3_policy {
 	struct signal *wake;
 	/* True when the login has been taken back (password changed): the session ends. */
 	bool (*gone)(void *arg);
+	/* Ways to log in besides a password (sasl/sasl.h), called with `arg`; NULL: none. */
+	const struct sasl_checks *checks;
 };
 
 struct pop3_config {

@@ -16,16 +16,17 @@ enum sasl_step login_serve(struct sasl_server *s, struct str response, struct er
 	return SASL_CHALLENGE;
 }
 
-enum sasl_step login_respond(struct sasl_client *c, struct str challenge, struct buf *out)
+enum sasl_step login_respond(
+	struct sasl_client *c, const struct sasl_mech *mech, struct str challenge, struct buf *out)
 {
 	/* The words of the challenge differ from server to server; their order does not. */
-	(void)challenge;
 	switch (c->step++) {
 	case 0:
 		buf_add(out, c->name);
 		return SASL_CHALLENGE;
 	case 1:
 		buf_add(out, secret_reveal(c->password));
+		c->satisfied = true;
 		return SASL_DONE;
 	default:
 		return SASL_MALFORMED;

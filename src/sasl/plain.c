@@ -24,7 +24,8 @@ enum sasl_step plain_serve(struct sasl_server *s, struct str response, struct er
 	return SASL_DONE;
 }
 
-enum sasl_step plain_respond(struct sasl_client *c, struct str challenge, struct buf *out)
+enum sasl_step plain_respond(
+	struct sasl_client *c, const struct sasl_mech *mech, struct str challenge, struct buf *out)
 {
 	struct str password = secret_reveal(c->password);
 
@@ -34,5 +35,6 @@ enum sasl_step plain_respond(struct sasl_client *c, struct str challenge, struct
 	buf_add(out, c->name);
 	buf_addc(out, '\0');
 	buf_add(out, password);
+	c->satisfied = true;
 	return SASL_DONE;
 }

@@ -2,9 +2,21 @@
 #include "base/utf8.h"
 #include "sasl/sasl_private.h"
 
+enum { BOUND = SASL_WAY_SCRAM | SASL_WAY_BINDING };
+
+/* In the order in which they are offered: many clients take the first that they know. */
 static const struct sasl_mech mechs[] = {
-	{ STR_INIT("PLAIN"), STR_INIT(""), true, plain_serve, plain_respond },
-	{ STR_INIT("LOGIN"), STR_INIT("Username:"), true, login_serve, login_respond },
+	{ STR_INIT("SCRAM-SHA-256-PLUS"), STR_INIT(""), false, BOUND, DIGEST_SHA256, scram_serve },
+	{ STR_INIT("SCRAM-SHA-1-PLUS"), STR_INIT(""), false, BOUND, DIGEST_SHA1, scram_serve },
+	{ STR_INIT("SCRAM-SHA-256"), STR_INIT(""), false, SASL_WAY_SCRAM, DIGEST_SHA256,
+		scram_serve, scram_respond },
+	{ STR_INIT("SCRAM-SHA-1"), STR_INIT(""), false, SASL_WAY_SCRAM, DIGEST_SHA1, scram_serve,
+		scram_respond },
+	{ STR_INIT("EXTERNAL"), STR_INIT(""), false, SASL_WAY_CERTIFICATE, 0, external_serve },
+	{ STR_INIT("OAUTHBEARER"), STR_INIT(""), true, SASL_WAY_TOKEN, 0, oauthbearer_serve },
+	{ STR_INIT("XOAUTH2"), STR_INIT(""), true, SASL_WAY_TOKEN, 0, xoauth2_serve },
+	{ STR_INIT("PLAIN"), STR_INIT(""), true, 0, 0, plain_serve, plain_respond },
+	{ STR_INIT("LOGIN"), STR_INIT("Username:"), true, 0, 0, login_serve, login_respond },
 };
 enum { MECHS = sizeof mechs / sizeof mechs[0] };
 
@@ -13,21 +25,32 @@ const struct sasl_mech *sasl_mech_at(size_t i)
 	return i < MECHS ? &mechs[i] : NULL;
 }
 
-const struct sasl_mech *sasl_mech_find(struct str name)
+static bool usable(const struct sasl_mech *mech, unsigned ways)
+{
+	return (mech->ways & ~ways) == 0;
+}
+
+const struct sasl_mech *sasl_mech_find(struct str name, unsigned ways)
 {
 	for (size_t i = 0; i < MECHS; i++)
 		if (str_eqi(name, mechs[i].name))
-			return &mechs[i];
+			return usable(&mechs[i], ways) ? &mechs[i] : NULL;
 	return NULL;
 }
 
-void sasl_mech_list(struct buf *out)
+void sasl_mech_list(unsigned ways, const char *before, struct buf *out)
 {
 	for (size_t i = 0; i < MECHS; i++) {
-		if (i)
-			buf_addc(out, ' ');
+		if (!usable(&mechs[i], ways))
+			continue;
+		buf_addz(out, before);
 		buf_add(out, mechs[i].name);
 	}
+}
+
+unsigned sasl_ways(const struct sasl_checks *checks, void *arg)
+{
+	return checks ? checks->ways(arg) : 0;
 }
 
 enum sasl_step sasl_keep_name(struct sasl_server *s, struct str name, struct err *err)
@@ -57,15 +80,14 @@ enum sasl_step sasl_keep_password(struct sasl_server *s, struct str password, st
 }
 
 /* One line of the client, decoded, to the mechanism. */
-static enum sasl_step feed(
-	struct sasl_server *s, const struct sasl_mech *mech, struct str line, struct err *err)
+static enum sasl_step feed(struct sasl_server *s, struct str line, struct err *err)
 {
 	struct buf raw = BUF(SASL_LINE_MAX);
 	enum sasl_step step = SASL_MALFORMED;
 
 	/* Full size at once, so that growing leaves no copy of a password behind. */
 	if (buf_room(&raw, line.n / 4 * 3 + 3) && base64_decode(line, &raw))
-		step = mech->serve(s, buf_str(&raw), err);
+		step = s->mech->serve(s, buf_str(&raw), err);
 	else
 		err_set(err, ERR_PROTO, "not base64");
 	secret_wipe_buf(&raw);
@@ -84,13 +106,23 @@ static int ask_for(
 	return r;
 }
 
+enum sasl_step sasl_verdict(int r, const struct err *err)
+{
+	if (r == 0)
+		return SASL_YES;
+	return err->kind == ERR_PROTO ? SASL_MALFORMED : SASL_NO;
+}
+
 static enum sasl_outcome outcome_of(enum sasl_step step)
 {
 	switch (step) {
-	case SASL_DONE:
-		return SASL_GIVEN;
+	case SASL_YES:
+		return SASL_WELCOME;
+	case SASL_NO:
+		return SASL_REFUSED;
 	case SASL_DENIED:
 		return SASL_FOREIGN;
+	case SASL_DONE:
 	case SASL_CHALLENGE:
 	case SASL_MALFORMED:
 		break;
@@ -98,36 +130,63 @@ static enum sasl_outcome outcome_of(enum sasl_step step)
 	return SASL_BROKEN;
 }
 
+/* One challenge and its answer. False: there is no answer to go on with. */
+static bool next_line(struct sasl_server *s, sasl_ask_fn *ask, void *arg, struct str *line,
+	enum sasl_outcome *how, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (ask_for(s, ask, arg, line, &why) < 0) {
+		*how = SASL_TOO_LONG;
+		*err = why;
+		return false;
+	}
+	if (!str_eq(*line, STR("*"))) /* RFC 4954 4, RFC 9051 6.2.2, RFC 5034 4 */
+		return true;
+	*how = SASL_CANCELLED;
+	err_set(err, ERR_PROTO, "cancelled");
+	return false;
+}
+
+static int exchange(struct sasl_server *s, const struct str *initial, sasl_ask_fn *ask, void *arg,
+	enum sasl_outcome *how, struct err *err)
+{
+	enum sasl_step step = SASL_CHALLENGE;
+	struct str line;
+
+	s->out = s->mech->prompt;
+	if (initial)
+		step = feed(s, str_eq(*initial, STR("=")) ? STR("") : *initial, err);
+	while (step == SASL_CHALLENGE) {
+		if (!next_line(s, ask, arg, &line, how, err))
+			return *how == SASL_CANCELLED || err->kind == ERR_LIMIT ? 0 : -1;
+		step = feed(s, line, err);
+	}
+	if (step == SASL_DONE)
+		step = sasl_verdict(s->login(s->arg, buf_str(&s->name), &s->password, err), err);
+	*how = outcome_of(step);
+	return step == SASL_NO && err->kind == ERR_CANCELED ? -1 : 0;
+}
+
 int sasl_serve(struct sasl_server *s, const struct sasl_mech *mech, const struct str *initial,
 	sasl_ask_fn *ask, void *arg, enum sasl_outcome *how, struct err *err)
 {
-	enum sasl_step step = SASL_CHALLENGE;
-	struct err why = ERR_INIT;
-	struct str line;
+	int r;
 
-	s->out = mech->prompt;
-	if (initial)
-		step = feed(s, mech, str_eq(*initial, STR("=")) ? STR("") : *initial, err);
-	while (step == SASL_CHALLENGE) {
-		if (ask_for(s, ask, arg, &line, &why) < 0) {
-			*err = why;
-			*how = SASL_TOO_LONG;
-			return why.kind == ERR_LIMIT ? 0 : -1;
-		}
-		if (str_eq(line, STR("*"))) { /* RFC 4954 4, RFC 9051 6.2.2, RFC 5034 4 */
-			err_set(err, ERR_PROTO, "cancelled");
-			*how = SASL_CANCELLED;
-			return 0;
-		}
-		step = feed(s, mech, line, err);
-	}
-	*how = outcome_of(step);
-	return 0;
+	s->mech = mech;
+	s->ways = sasl_ways(s->checks, s->arg);
+	r = exchange(s, initial, ask, arg, how, err);
+	/* A login that the client has broken off after all is none. */
+	if (s->granted && (r < 0 || *how != SASL_WELCOME))
+		s->checks->undo(s->arg);
+	s->granted = false;
+	return r;
 }
 
 void sasl_server_free(struct sasl_server *s)
 {
 	secret_free(&s->password);
 	buf_free(&s->name);
+	secret_wipe_buf(&s->made);
 	*s = (struct sasl_server){ 0 };
 }

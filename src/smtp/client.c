@@ -164,7 +164,11 @@ static int login(struct smtp_client *s, const struct smtp_client_options *o, str
 		if (auth_round(s, mech, &sasl, str_c(challenge), false, a, err) < 0)
 			return -1;
 	}
-	return a->code == 235 ? 0 : refused(a, "login", err);
+	if (a->code != 235)
+		return refused(a, "login", err);
+	/* RFC 5802 5: whoever cannot sign does not know the password, so this is not our server. */
+	return sasl.satisfied ? 0
+			      : err_set(err, ERR_TEMP, "the server skips its part of the login");
 }
 
 static int open_session(struct smtp_client *s, const struct smtp_client_options *o,

@@ -439,6 +439,16 @@ static void a_login_that_cannot_be_is_said(void **state)
 			535 },
 		{ true, STR_INIT(GREETING "250-mx.test\r\n250 AUTH XOAUTH2\r\n" BYE), 0 },
 		{ true, STR_INIT(GREETING "250 mx.test\r\n" BYE), 0 },
+		/* a server that says yes without having shown that it knows the password */
+		{ true,
+			STR_INIT(
+				GREETING "250-mx.test\r\n250 AUTH SCRAM-SHA-256\r\n235 ok\r\n" BYE),
+			235 },
+		/* a challenge that does not begin with our nonce */
+		{ true,
+			STR_INIT(GREETING "250-mx.test\r\n250 AUTH SCRAM-SHA-1\r\n"
+					  "334 cj1hYmMscz1ZV0ZoWVE9PSxpPTQwOTY=\r\n" BYE),
+			334 },
 		/* T021: the password is not sent in the clear */
 		{ false, STR_INIT(GREETING "250-mx.test\r\n250 AUTH PLAIN\r\n" BYE), 0 },
 	};

@@ -128,22 +128,16 @@ static int do_helo(struct smtp_session *s, struct str arg, struct err *err)
 
 static int do_ehlo(struct smtp_session *s, struct str arg, struct err *err)
 {
-	struct buf mechs = BUF(200);
-
 	if (!hello(s, arg, true))
 		return 0;
 	conn_writef(s->c, "250-" STR_F "\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n",
 		STR_A(s->server->name), (unsigned long long)s->server->limits.message);
 	if (s->server->starttls && !s->secure)
 		conn_write(s->c, STR("250-STARTTLS\r\n"));
-	if (smtp_auth_offered(s)) {
-		sasl_mech_list(&mechs);
-		conn_writef(s->c, "250-AUTH " STR_F "\r\n", STR_A(buf_str(&mechs)));
-	}
+	smtp_write_auth(s);
 	if (s->server->dsn)
 		conn_write(s->c, STR("250-DSN\r\n"));
 	conn_write(s->c, STR("250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8\r\n"));
-	buf_free(&mechs);
 	return 0;
 }
 
@@ -246,8 +240,7 @@ static int pace(struct smtp_session *s, struct err *err)
 		return -1;
 	fruitless = s->progress + (s->authenticated ? SMTP_TRUSTED : 1) * l->patience;
 	silence = clock_after(silence);
-	conn_deadline(s->c, silence < fruitless ? silence : fruitless);
-	return 0;
+	return smtp_await_command(s, silence < fruitless ? silence : fruitless, err);
 }
 
 static int next_command(struct smtp_session *s, struct err *err)

@@ -16,6 +16,8 @@
 #include "mail/address.h"
 #include "net/conn.h"
 
+struct sasl_checks;
+
 enum { SMTP_REPLY_TEXT = 200, SMTP_STATUS_SIZE = 12 };
 
 /* What to answer: a code of RFC 5321 4.2, a status of RFC 3463 and words for people (ASCII; control
@@ -74,6 +76,13 @@ struct smtp_policy {
 	/* The message is ours: durable when 0. `id` is what the client is told. */
 	int (*commit)(void *arg, struct str *id, struct smtp_reply *no);
 	void (*reset)(void *arg); /* forget the transaction; what is committed stays */
+
+	/* Ways to log in besides a password (sasl/sasl.h), called with `arg`; NULL: none. */
+	const struct sasl_checks *checks;
+	/* Raised when the login has ended by itself, which ended() then says; NULL: never. The
+	 * session says 421 as soon as it waits for a command. */
+	struct signal *wake;
+	bool (*ended)(void *arg);
 };
 
 /* What one connection may cost (base/budget.h): errors, idling, commands, input and work

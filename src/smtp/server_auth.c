@@ -37,6 +37,34 @@ bool smtp_auth_offered(const struct smtp_session *s)
 	return s->server->auth && s->secure;
 }
 
+void smtp_write_auth(struct smtp_session *s)
+{
+	struct buf names = BUF(300);
+
+	if (smtp_auth_offered(s)) {
+		sasl_mech_list(sasl_ways(s->policy->checks, s->policy->arg), " ", &names);
+		conn_writef(s->c, "250-AUTH" STR_F "\r\n", STR_A(buf_str(&names)));
+	}
+	buf_free(&names);
+}
+
+int smtp_await_command(struct smtp_session *s, int64_t deadline, struct err *err)
+{
+	int woke;
+
+	conn_deadline(s->c, deadline);
+	do {
+		/* T037: what was granted at login ends at once, not at the next command. */
+		if (s->policy->ended && s->policy->ended(s->policy->arg))
+			return smtp_goodbye(s, 421, "4.7.0", "the login has ended");
+		woke = s->policy->wake ? conn_wait(s->c, s->policy->wake, deadline, err)
+				       : WAIT_READ;
+		if (woke < 0)
+			return -1;
+	} while (!(woke & WAIT_READ));
+	return 0;
+}
+
 static int ask(void *arg, struct str challenge, struct str *response, struct err *err)
 {
 	struct smtp_session *s = arg;
@@ -57,47 +85,44 @@ static void log_failure(
 		L_Z("reason", reason), L_STR("sid", s->policy->session));
 }
 
-static int check_login(struct smtp_session *s, const struct sasl_mech *mech,
-	const struct sasl_server *given, struct err *err)
+static int welcome(struct smtp_session *s)
 {
-	struct str user = buf_str(&given->name);
-	struct err why = ERR_INIT;
-
 	budget_charge(s->budget, BUDGET_WORK, SMTP_WORK_LOGIN);
-	if (s->policy->login(s->policy->arg, user, &given->password, &why) == 0) {
-		s->authenticated = true;
-		smtp_progress(s);
-		return smtp_say(s, 235, "2.7.0", STR("welcome"));
-	}
-	if (why.kind == ERR_CANCELED) {
-		*err = why;
-		return -1;
-	}
-	if (why.kind == ERR_DENIED || why.kind == ERR_LIMIT)
+	s->authenticated = true;
+	smtp_progress(s);
+	return smtp_say(s, 235, "2.7.0", STR("welcome"));
+}
+
+static int refuse(struct smtp_session *s, const struct sasl_server *given, const struct err *why)
+{
+	budget_charge(s->budget, BUDGET_WORK, SMTP_WORK_LOGIN);
+	if (why->kind == ERR_DENIED || why->kind == ERR_LIMIT)
 		budget_charge(s->budget, BUDGET_LOGINS, 1);
-	log_failure(s, mech, user,
-		why.kind == ERR_DENIED          ? "bad-password"
-			: why.kind == ERR_LIMIT ? "too-many-tries"
-						: "unavailable");
-	if (why.kind == ERR_DENIED)
+	log_failure(s, given->mech, buf_str(&given->name),
+		why->kind == ERR_DENIED          ? "bad-password"
+			: why->kind == ERR_LIMIT ? "too-many-tries"
+						 : "unavailable");
+	if (why->kind == ERR_DENIED)
 		return smtp_say(s, 535, "5.7.8", STR("wrong name or password"));
-	if (why.kind == ERR_LIMIT)
+	if (why->kind == ERR_LIMIT)
 		return smtp_say(s, 454, "4.7.0", STR("too many wrong passwords, try later"));
 	return smtp_say(s, 454, "4.7.0", STR("cannot check passwords now, try later"));
 }
 
-static int finish(struct smtp_session *s, const struct sasl_mech *mech,
-	const struct sasl_server *given, enum sasl_outcome how, struct err *err)
+static int finish(struct smtp_session *s, const struct sasl_server *given, enum sasl_outcome how,
+	const struct err *why)
 {
 	switch (how) {
-	case SASL_GIVEN:
-		return check_login(s, mech, given, err);
+	case SASL_WELCOME:
+		return welcome(s);
+	case SASL_REFUSED:
+		return refuse(s, given, why);
 	case SASL_CANCELLED: /* RFC 4954 4 */
 		return smtp_say(s, 501, "5.7.0", STR("cancelled"));
 	case SASL_TOO_LONG: /* RFC 4954 6 */
 		return smtp_say(s, 500, "5.5.6", STR("the line is too long"));
 	case SASL_FOREIGN:
-		log_failure(s, mech, buf_str(&given->name), "other-identity");
+		log_failure(s, given->mech, buf_str(&given->name), "other-identity");
 		budget_charge(s->budget, BUDGET_LOGINS, 1);
 		return smtp_say(s, 535, "5.7.8", STR("you may act as yourself only"));
 	case SASL_BROKEN:
@@ -109,8 +134,10 @@ static int finish(struct smtp_session *s, const struct sasl_mech *mech,
 int smtp_do_auth(struct smtp_session *s, struct str arg, struct err *err)
 {
 	struct str initial = arg, name = str_word(&initial, ' ');
-	const struct sasl_mech *mech = sasl_mech_find(name);
-	struct sasl_server given = { 0 };
+	const struct smtp_policy *p = s->policy;
+	struct sasl_server given = { .arg = p->arg, .login = p->login, .checks = p->checks };
+	const struct sasl_mech *mech;
+	struct err why = ERR_INIT;
 	enum sasl_outcome how;
 	int r = -1;
 
@@ -122,11 +149,14 @@ int smtp_do_auth(struct smtp_session *s, struct str arg, struct err *err)
 		return smtp_say(s, 503, "5.5.1", STR("not now"));
 	if (name.n == 0)
 		return smtp_say(s, 501, "5.5.4", STR("expected a mechanism"));
+	mech = sasl_mech_find(name, sasl_ways(p->checks, p->arg));
 	if (!mech)
 		return smtp_say(s, 504, "5.5.4", STR("no such mechanism"));
 	/* T028: one object per attempt, gone with it. */
-	if (sasl_serve(&given, mech, name.n < arg.n ? &initial : NULL, ask, s, &how, err) == 0)
-		r = finish(s, mech, &given, how, err);
+	if (sasl_serve(&given, mech, name.n < arg.n ? &initial : NULL, ask, s, &how, &why) == 0)
+		r = finish(s, &given, how, &why);
+	else
+		*err = why;
 	sasl_server_free(&given);
 	return r;
 }

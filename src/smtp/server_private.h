@@ -63,7 +63,13 @@ void smtp_txn_end(struct smtp_session *s);
 void smtp_progress(struct smtp_session *s);
 /* True when the budget is used up; the goodbye has then been said. */
 bool smtp_budget_over(struct smtp_session *s);
+
+/* server_auth.c */
 bool smtp_auth_offered(const struct smtp_session *s);
+void smtp_write_auth(struct smtp_session *s); /* the line of AUTH after EHLO, if it is offered */
+/* Wait for input, or for the end of the login: then the goodbye has been said, and s->done is set.
+ * -1 as conn_wait(). */
+int smtp_await_command(struct smtp_session *s, int64_t deadline, struct err *err);
 
 /* params.c: what stands behind the path of MAIL or RCPT. 0, or -1 with the reply. */
 int smtp_mail_params(const struct smtp_session *s, struct str params, struct smtp_mail *mail,
