@@ -298,6 +298,8 @@ static int drop_route(struct str *s, struct err *err)
 		return 0;
 	if (!str_cut(*s, ':', &route, &rest))
 		return refuse(err, "a source route has no end");
+	if (route.n && route.p[route.n - 1] == ',')
+		return refuse(err, "a source route ends with a comma");
 	*s = rest;
 	while (route.n) {
 		word = str_word(&route, ',');
