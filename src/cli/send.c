@@ -187,7 +187,7 @@ static int send_to(struct send *s, struct smtp_client *client, struct err *err)
 	struct smtp_client_rcpt *rcpts = calloc(s->to_count, sizeof *rcpts);
 	struct smtp_client_mail mail = { .from = str_c(s->from),
 		.size = s->message.n,
-		.eight_bit = true,
+		.body = SMTP_BODY_8BIT,
 		.rcpts = rcpts,
 		.rcpt_count = s->to_count,
 		.read = next_piece,

@@ -207,7 +207,7 @@ static void take_answer(
 	o->state = v.outcome == REPLY_OK   ? RCPT_DELIVERED
 		: v.outcome == REPLY_NEVER ? RCPT_FAILED
 					   : RCPT_DEFERRED;
-	o->relayed = o->state == RCPT_DELIVERED && !smtp_client_has_dsn(s->client);
+	o->relayed = o->state == RCPT_DELIVERED && !smtp_client_offers(s->client, SMTP_DSN);
 	o->code = a->code;
 	o->text = job_text(j, str_c(a->text));
 	o->remote = a->ours ? STR("") : job_text(j, str_c(s->remote));
@@ -259,7 +259,7 @@ static bool send_job(struct session *s, struct job *j)
 	struct body body = { .j = j };
 	struct smtp_client_mail m = { .from = j->sender,
 		.size = j->size,
-		.eight_bit = j->flags & DELIVER_8BIT,
+		.body = j->flags & DELIVER_8BIT ? SMTP_BODY_8BIT : SMTP_BODY_7BIT,
 		.utf8 = j->flags & DELIVER_UTF8,
 		.ret = j->ret,
 		.envid = j->envid,

@@ -17,7 +17,7 @@ enum {
 
 static void offer_limits(struct smtp_offer *o, struct str words)
 {
-	while (words.n) { /* RFC 9422 */
+	while (words.n) { /* RFC 9422; RCPTDOMAINMAX: a message goes to one domain at a time */
 		struct str word = str_word(&words, ' ');
 
 		if (str_take(&word, STR("MAILMAX=")))
@@ -33,6 +33,30 @@ static void offer_size(struct smtp_offer *o, struct str arg)
 	str_u64(arg, UINT64_MAX, &o->size); /* RFC 1870 3: without a number no limit is told */
 }
 
+/* The extensions without arguments that matter. */
+static unsigned offer_named(struct str word)
+{
+	static const struct {
+		struct str word;
+		enum smtp_offers what;
+	} known[] = {
+		{ STR_INIT("PIPELINING"), SMTP_PIPELINING },
+		{ STR_INIT("8BITMIME"), SMTP_8BITMIME },
+		{ STR_INIT("BINARYMIME"), SMTP_BINARYMIME },
+		{ STR_INIT("SMTPUTF8"), SMTP_SMTPUTF8 },
+		{ STR_INIT("DSN"), SMTP_DSN },
+		{ STR_INIT("DELIVERBY"), SMTP_DELIVERBY },
+		{ STR_INIT("MT-PRIORITY"), SMTP_PRIORITY },
+		{ STR_INIT("REQUIRETLS"), SMTP_REQUIRETLS },
+		{ STR_INIT("RRVS"), SMTP_RRVS },
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (str_eqi(word, known[i].word))
+			return known[i].what;
+	return 0;
+}
+
 static void offer_line(struct smtp_client *s, size_t index, struct str text)
 {
 	struct smtp_offer *o = &s->offer;
@@ -40,22 +64,28 @@ static void offer_line(struct smtp_client *s, size_t index, struct str text)
 
 	if (index == 0) /* the server's name */
 		return;
-	if (str_eqi(word, STR("PIPELINING")))
-		o->pipelining = true;
-	else if (str_eqi(word, STR("8BITMIME")))
-		o->eight_bit = true;
-	else if (str_eqi(word, STR("SMTPUTF8")))
-		o->utf8 = true;
-	else if (str_eqi(word, STR("DSN")))
-		o->dsn = true;
-	else if (str_eqi(word, STR("STARTTLS")))
+	o->has |= offer_named(word);
+	if (str_eqi(word, STR("STARTTLS")))
 		o->starttls = true;
+	else if (str_eqi(word, STR("CHUNKING")))
+		o->chunking = true;
 	else if (str_eqi(word, STR("SIZE")))
 		offer_size(o, arg);
 	else if (str_eqi(word, STR("LIMITS")))
 		offer_limits(o, arg);
+	else if (str_eqi(word, STR("DELIVERBY")))
+		str_u64(arg, 999999999, &o->by_min);
 	else if (str_eqi(word, STR("AUTH")))
 		str_z(str_head(arg, MECHS_MAX - 1), o->mechs, sizeof o->mechs);
+}
+
+/* What rests on something that is not there is not there. */
+static void check_offers(struct smtp_offer *o)
+{
+	if (!o->chunking)
+		o->has &= ~(unsigned)SMTP_BINARYMIME;
+	if (!(o->has & SMTP_8BITMIME))
+		o->has &= ~(unsigned)SMTP_SMTPUTF8;
 }
 
 /* ---- the steps ---- */
@@ -69,11 +99,12 @@ static int refused(const struct smtp_answer *a, const char *what, struct err *er
 static int hello(struct smtp_client *s, bool may_fall_back, struct smtp_answer *a, struct err *err)
 {
 	s->offer = (struct smtp_offer){ 0 };
-	conn_writef(s->c, "EHLO " STR_F "\r\n", STR_A(buf_str(&s->helo)));
+	conn_writef(s->c, "%s " STR_F "\r\n", s->lmtp ? "LHLO" : "EHLO", STR_A(buf_str(&s->helo)));
 	if (smtp_client_reply(s, SMTP_HELLO, s->times.command, offer_line, a, err) < 0)
 		return -1;
 	s->offer.extended = a->code == 250;
-	if (a->code >= 500 && may_fall_back && !s->dead) { /* RFC 5321 3.2 */
+	check_offers(&s->offer);
+	if (a->code >= 500 && may_fall_back && !s->lmtp && !s->dead) { /* RFC 5321 3.2 */
 		s->offer = (struct smtp_offer){ 0 };
 		conn_writef(s->c, "HELO " STR_F "\r\n", STR_A(buf_str(&s->helo)));
 		if (smtp_client_reply(s, SMTP_HELLO, s->times.command, NULL, a, err) < 0)
@@ -203,6 +234,7 @@ int smtp_client_open(struct smtp_client **client, struct conn *c,
 	}
 	s->c = c;
 	s->times = o->times;
+	s->lmtp = o->lmtp;
 	s->helo = BUF(255);
 	buf_add(&s->helo, o->helo);
 	if (open_session(s, o, a, err) < 0) {
@@ -223,9 +255,14 @@ struct conn *smtp_client_conn(struct smtp_client *s)
 	return s->c;
 }
 
-bool smtp_client_has_dsn(const struct smtp_client *s)
+bool smtp_client_offers(const struct smtp_client *s, enum smtp_offers what)
 {
-	return s->offer.dsn;
+	return s->offer.has & what;
+}
+
+size_t smtp_client_rcpt_max(const struct smtp_client *s)
+{
+	return s->offer.rcpt_max ? (size_t)s->offer.rcpt_max : SIZE_MAX;
 }
 
 bool smtp_client_is_encrypted(const struct smtp_client *s)

@@ -45,8 +45,10 @@ static void send_one(struct smtp_client *s, uint8_t options)
 	int calls = 0;
 	struct smtp_client_mail m = { .from = STR(""),
 		.size = 20,
-		.eight_bit = options & 4,
+		.body = (enum smtp_body)(options >> 2 & 1 ? 1 + (options >> 6 & 1) : 0),
 		.utf8 = options & 8,
+		.by_mode = options >> 7,
+		.by_seconds = 200,
 		.rcpts = rcpts,
 		.rcpt_count = 2,
 		.read = read_text,
@@ -77,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n < 2)
 		return 0;
 	check(secret_copy(&password, STR("pw"), &err) == 0);
+	o.lmtp = data[1] & 64;
 	o.encryption = (enum smtp_encryption)(data[1] & 3);
 	if (data[1] & 16) {
 		o.user = STR("ann");

@@ -1,21 +1,13 @@
-/* One message: MAIL, RCPT, DATA, in one go where the server allows it (RFC 2920). */
+/* One message: MAIL, RCPT, DATA or BDAT, in one go where the server allows it (RFC 2920). */
 #include "smtp/client_private.h"
 
 #include "base/clock.h"
-#include "smtp/dot.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { BATCH = 100 }; /* recipients that are sent before replies are read */
-
-/* A sending under way. */
-struct delivery {
-	struct smtp_client *s;
-	struct smtp_client_mail *m;
-	struct smtp_answer mail; /* the reply to MAIL */
-	size_t accepted;
-};
 
 /* ---- refusals of our own ---- */
 
@@ -53,17 +45,33 @@ static bool all_safe(const struct smtp_client_mail *m)
 	return ok;
 }
 
-/* What this server cannot take is not sent to it. True when the message is refused so. */
-static bool refused_beforehand(const struct smtp_offer *o, struct smtp_client_mail *m)
+/* RFC 2852 4: a message that is to be returned at a time goes only to servers that will. */
+static bool too_late(const struct smtp_offer *o, const struct smtp_client_mail *m)
 {
+	return (m->by_mode & 1) &&
+		(!(o->has & SMTP_DELIVERBY) || m->by_seconds < 1 ||
+			(uint64_t)m->by_seconds < o->by_min);
+}
+
+/* What this server cannot take is not sent to it. True when the message is refused so. */
+static bool refused_beforehand(const struct smtp_client *s, struct smtp_client_mail *m)
+{
+	const struct smtp_offer *o = &s->offer;
+
 	if (!all_safe(m)) /* T002 */
 		refuse_all(m, 501, "5.1.3", "an address holds control characters");
-	else if (m->utf8 && !o->utf8) /* RFC 6531 3.5 */
+	else if (m->require_tls && !(s->encrypted && (o->has & SMTP_REQUIRETLS))) /* RFC 8689 4.2 */
+		refuse_all(m, 550, "5.7.30", "the server does not support REQUIRETLS");
+	else if (m->utf8 && !(o->has & SMTP_SMTPUTF8)) /* RFC 6531 3.5 */
 		refuse_all(m, 550, "5.6.7", "the server does not take addresses beyond ASCII");
-	else if (m->eight_bit && !o->eight_bit) /* RFC 6152 3 */
+	else if (m->body == SMTP_BODY_8BIT && !(o->has & SMTP_8BITMIME)) /* RFC 6152 3 */
 		refuse_all(m, 554, "5.6.3", "the server does not take eight-bit text");
+	else if (m->body == SMTP_BODY_BINARY && !(o->has & SMTP_BINARYMIME)) /* RFC 3030 3 */
+		refuse_all(m, 554, "5.6.3", "the server does not take binary content");
 	else if (o->size && m->size > o->size) /* RFC 1870 6 */
 		refuse_all(m, 552, "5.3.4", "the message is larger than the server takes");
+	else if (too_late(o, m))
+		refuse_all(m, 554, "5.4.7", "the server cannot deliver within the time asked for");
 	else
 		return false;
 	return true;
@@ -71,19 +79,33 @@ static bool refused_beforehand(const struct smtp_offer *o, struct smtp_client_ma
 
 /* ---- commands ---- */
 
+/* RFC 2852 4: what is left of the time. */
+static void write_by(struct smtp_client *s, const struct smtp_client_mail *m)
+{
+	if (m->by_mode && (s->offer.has & SMTP_DELIVERBY))
+		conn_writef(s->c, " BY=%lld;%s%s", (long long)m->by_seconds,
+			m->by_mode & 1 ? "R" : "N", m->by_mode & 4 ? "T" : "");
+}
+
 static void write_mail(struct smtp_client *s, const struct smtp_client_mail *m)
 {
+	static const char *const bodies[] = { "", " BODY=8BITMIME", " BODY=BINARYMIME" };
+
 	conn_writef(s->c, "MAIL FROM:<" STR_F ">", STR_A(m->from));
 	if (s->offer.has_size)
 		conn_writef(s->c, " SIZE=%llu", (unsigned long long)m->size);
-	if (m->eight_bit)
-		conn_write(s->c, STR(" BODY=8BITMIME"));
+	conn_write(s->c, str_c(bodies[m->body]));
 	if (m->utf8)
 		conn_write(s->c, STR(" SMTPUTF8"));
-	if (s->offer.dsn && m->ret)
+	if ((s->offer.has & SMTP_DSN) && m->ret)
 		conn_writef(s->c, " RET=%s", m->ret == 1 ? "FULL" : "HDRS");
-	if (s->offer.dsn && m->envid.n)
+	if ((s->offer.has & SMTP_DSN) && m->envid.n)
 		conn_writef(s->c, " ENVID=" STR_F, STR_A(m->envid));
+	if (m->require_tls)
+		conn_write(s->c, STR(" REQUIRETLS"));
+	if ((s->offer.has & SMTP_PRIORITY) && m->priority) /* RFC 6710 4.2 */
+		conn_writef(s->c, " MT-PRIORITY=%d", m->priority);
+	write_by(s, m);
 	conn_write(s->c, STR("\r\n"));
 }
 
@@ -100,18 +122,32 @@ static void write_notify(struct smtp_client *s, uint8_t notify)
 	}
 }
 
+/* RFC 7293 3.1 */
+static void write_rrvs(struct smtp_client *s, const struct smtp_client_rcpt *rcpt)
+{
+	time_t t = (time_t)rcpt->rrvs;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm))
+		conn_writef(s->c, " RRVS=%04d-%02d-%02dT%02d:%02d:%02dZ;%c", tm.tm_year + 1900,
+			tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+			rcpt->rrvs_reject ? 'R' : 'C');
+}
+
 static void write_rcpt(struct smtp_client *s, const struct smtp_client_rcpt *rcpt)
 {
 	conn_writef(s->c, "RCPT TO:<" STR_F ">", STR_A(rcpt->address));
-	if (s->offer.dsn) {
+	if (s->offer.has & SMTP_DSN) {
 		write_notify(s, rcpt->notify);
 		if (rcpt->orcpt.n)
 			conn_writef(s->c, " ORCPT=" STR_F, STR_A(rcpt->orcpt));
 	}
+	if (rcpt->rrvs && (s->offer.has & SMTP_RRVS))
+		write_rrvs(s, rcpt);
 	conn_write(s->c, STR("\r\n"));
 }
 
-static bool positive(const struct smtp_answer *a)
+bool smtp_answer_positive(const struct smtp_answer *a)
 {
 	return a->code >= 200 && a->code < 300;
 }
@@ -130,7 +166,7 @@ static int read_rset(struct smtp_client *s, struct err *err)
 	return smtp_client_reply(s, SMTP_MAIL, s->times.command, NULL, &a, err);
 }
 
-static int read_rcpts(struct delivery *d, size_t from, size_t to, struct err *err)
+static int read_rcpts(struct smtp_delivery *d, size_t from, size_t to, struct err *err)
 {
 	for (size_t i = from; i < to; i++) {
 		struct smtp_answer *a = &d->m->rcpts[i].answer;
@@ -139,24 +175,24 @@ static int read_rcpts(struct delivery *d, size_t from, size_t to, struct err *er
 			return -1;
 		if (d->s->dead)
 			return gave_up(a, err);
-		d->accepted += positive(a);
+		d->accepted += smtp_answer_positive(a);
 	}
 	return 0;
 }
 
-static int read_mail(struct delivery *d, struct err *err)
+static int read_mail(struct smtp_delivery *d, struct err *err)
 {
 	struct smtp_answer *a = &d->mail;
 
 	if (smtp_client_reply(d->s, SMTP_MAIL, d->s->times.command, NULL, a, err) < 0)
 		return -1;
-	if (!positive(a))
+	if (!smtp_answer_positive(a))
 		settle(d->m, a);
 	return d->s->dead ? gave_up(a, err) : 0;
 }
 
 /* Up to the reply to DATA, one command at a time. */
-static int envelope_by_steps(struct delivery *d, struct smtp_answer *data, struct err *err)
+static int envelope_by_steps(struct smtp_delivery *d, struct smtp_answer *data, struct err *err)
 {
 	struct smtp_client *s = d->s;
 
@@ -169,21 +205,21 @@ static int envelope_by_steps(struct delivery *d, struct smtp_answer *data, struc
 	s->dirty = true;
 	if (read_mail(d, err) < 0)
 		return -1;
-	if (!positive(&d->mail))
+	if (!smtp_answer_positive(&d->mail))
 		return 0;
 	for (size_t i = 0; i < d->m->rcpt_count; i++) {
 		write_rcpt(s, &d->m->rcpts[i]);
 		if (read_rcpts(d, i, i + 1, err) < 0)
 			return -1;
 	}
-	if (d->accepted == 0)
+	if (d->accepted == 0 || d->chunks)
 		return 0;
 	conn_write(s->c, STR("DATA\r\n"));
 	return smtp_client_reply(s, SMTP_DATA, s->times.data, NULL, data, err);
 }
 
 /* The same in one write; RFC 2920 3.1: DATA is the last of a group. */
-static int envelope_at_once(struct delivery *d, struct smtp_answer *data, struct err *err)
+static int envelope_at_once(struct smtp_delivery *d, struct smtp_answer *data, struct err *err)
 {
 	struct smtp_client *s = d->s;
 	size_t count = d->m->rcpt_count;
@@ -198,7 +234,7 @@ static int envelope_at_once(struct delivery *d, struct smtp_answer *data, struct
 
 		for (size_t i = from; i < to; i++)
 			write_rcpt(s, &d->m->rcpts[i]);
-		if (to == count)
+		if (to == count && !d->chunks)
 			conn_write(s->c, STR("DATA\r\n"));
 		if (first && reset && read_rset(s, err) < 0)
 			return -1;
@@ -209,91 +245,46 @@ static int envelope_at_once(struct delivery *d, struct smtp_answer *data, struct
 			return -1;
 		first = false;
 	}
-	return smtp_client_reply(s, SMTP_DATA, s->times.data, NULL, data, err);
-}
-
-/* ---- the text ---- */
-
-static int write_body(struct delivery *d, struct smtp_answer *a, struct err *err)
-{
-	struct smtp_client *s = d->s;
-	struct dot_writer dot = { 0 };
-	struct buf wire = BUF((size_t)1 << 20);
-	struct str piece;
-	int r = -1;
-
-	for (;;) {
-		if (d->m->read(d->m->arg, &piece, err) < 0)
-			goto out;
-		if (piece.n == 0)
-			break;
-		buf_clear(&wire);
-		dot_write(&dot, piece, &wire);
-		if (!buf_ok(&wire)) {
-			err_set(err, ERR_TEMP, "out of memory for a piece of the message");
-			goto out;
-		}
-		conn_deadline(s->c, clock_after(s->times.block));
-		conn_write(s->c, buf_str(&wire));
-	}
-	a->phase = SMTP_BODY; /* from here on the server may have it */
-	buf_clear(&wire);
-	dot_finish(&dot, &wire);
-	conn_write(s->c, buf_str(&wire));
-	r = conn_flush(s->c, err);
-out:
-	/* A message without its end is no message: breaking off here takes nothing back. */
-	s->dead |= r < 0;
-	buf_free(&wire);
-	return r;
-}
-
-/* All recipients that are still good get the answer to the message. */
-static void settle_accepted(struct delivery *d, const struct smtp_answer *a)
-{
-	for (size_t i = 0; i < d->m->rcpt_count; i++)
-		if (positive(&d->m->rcpts[i].answer))
-			d->m->rcpts[i].answer = *a;
-}
-
-static int send_text(struct delivery *d, struct err *err)
-{
-	struct smtp_answer a = { .phase = SMTP_DATA };
-	int r = write_body(d, &a, err);
-
-	if (r == 0)
-		r = smtp_client_reply(d->s, SMTP_BODY, d->s->times.end, NULL, &a, err);
-	if (r == 0 && positive(&a))
-		d->s->dirty = false;
-	settle_accepted(d, &a);
-	return r;
+	return d->chunks ? 0 : smtp_client_reply(s, SMTP_DATA, s->times.data, NULL, data, err);
 }
 
 /* RFC 2920 3.1: a 354 although nobody wants the message is answered with an empty one. */
-static int send_nothing(struct delivery *d, struct err *err)
+static int send_nothing(struct smtp_delivery *d, struct err *err)
 {
 	struct smtp_answer a;
 
 	conn_write(d->s->c, STR(".\r\n"));
+	if (d->s->lmtp) { /* which has no reply to that */
+		d->s->dead = true;
+		return 0;
+	}
 	return smtp_client_reply(d->s, SMTP_BODY, d->s->times.end, NULL, &a, err);
 }
 
+/* All recipients that are still good get the answer to DATA. */
+static void settle_accepted(struct smtp_delivery *d, const struct smtp_answer *a)
+{
+	for (size_t i = 0; i < d->m->rcpt_count; i++)
+		if (smtp_answer_positive(&d->m->rcpts[i].answer))
+			d->m->rcpts[i].answer = *a;
+}
+
 /* The envelope has been answered: the text, or why not. */
-static int send_rest(struct delivery *d, const struct smtp_answer *data, struct err *err)
+static int send_rest(struct smtp_delivery *d, const struct smtp_answer *data, struct err *err)
 {
 	bool go = data->code == 354;
 
-	if (!positive(&d->mail)) /* whatever was said of the recipients then */
+	if (!smtp_answer_positive(&d->mail)) /* whatever was said of the recipients then */
 		settle(d->m, &d->mail);
-	if (!positive(&d->mail) || d->accepted == 0)
+	if (!smtp_answer_positive(&d->mail) || d->accepted == 0)
 		return go ? send_nothing(d, err) : 0;
-	if (go)
-		return send_text(d, err);
+	if (go || d->chunks)
+		return smtp_client_send_text(d, err);
 	settle_accepted(d, data);
 	return 0;
 }
 
-/* RFC 9422: recipients beyond the server's own limit are for another time. */
+/* RFC 9422 4.2: recipients beyond the server's own limit are for another time. */
 static size_t cut_rcpts(const struct smtp_offer *o, struct smtp_client_mail *m)
 {
 	size_t all = m->rcpt_count;
@@ -307,7 +298,7 @@ static size_t cut_rcpts(const struct smtp_offer *o, struct smtp_client_mail *m)
 
 int smtp_client_send(struct smtp_client *s, struct smtp_client_mail *m, struct err *err)
 {
-	struct delivery d = { .s = s, .m = m };
+	struct smtp_delivery d = { .s = s, .m = m, .chunks = m->body == SMTP_BODY_BINARY };
 	struct smtp_answer data = { .phase = SMTP_DATA };
 	size_t all;
 	int r;
@@ -315,12 +306,12 @@ int smtp_client_send(struct smtp_client *s, struct smtp_client_mail *m, struct e
 	settle(m, &(struct smtp_answer){ .phase = SMTP_MAIL });
 	if (!smtp_client_usable(s))
 		return err_set(err, ERR_CLOSED, "the session is over");
-	if (refused_beforehand(&s->offer, m))
+	if (refused_beforehand(s, m))
 		return 0;
 	all = cut_rcpts(&s->offer, m);
 	s->messages++;
-	r = s->offer.pipelining ? envelope_at_once(&d, &data, err)
-				: envelope_by_steps(&d, &data, err);
+	r = s->offer.has & SMTP_PIPELINING ? envelope_at_once(&d, &data, err)
+					   : envelope_by_steps(&d, &data, err);
 	if (r == 0)
 		r = send_rest(&d, &data, err);
 	else

@@ -116,7 +116,7 @@ static void one_message_goes_in_one_write(void **state)
 		STR(GREETING EHLO_ALL "250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go\r\n"
 				      "250 2.0.0 queued as 17\r\n" BYE));
 	sc.text = STR("Subject: x\n\n.dot\r\nno end");
-	sc.m.eight_bit = true;
+	sc.m.body = SMTP_BODY_8BIT;
 	sc.m.ret = 2;
 	sc.m.envid = STR("id");
 	sc.rcpts[0].notify = 6;
@@ -308,10 +308,10 @@ static void what_a_server_cannot_take_is_not_sent(void **state)
 	assert_true(sc.rcpts[0].answer.ours);
 	assert_string_equal(sc.rcpts[0].answer.status, "5.6.7");
 	sc.m.utf8 = false;
-	sc.m.eight_bit = true;
+	sc.m.body = SMTP_BODY_8BIT;
 	assert_int_equal(deliver(&sc), 0);
 	assert_string_equal(sc.rcpts[0].answer.status, "5.6.3");
-	sc.m.eight_bit = false;
+	sc.m.body = SMTP_BODY_7BIT;
 	sc.m.size = 101;
 	assert_int_equal(deliver(&sc), 0);
 	assert_string_equal(sc.rcpts[0].answer.status, "5.3.4");
@@ -355,7 +355,7 @@ static void tls_is_used_when_offered_and_all_before_it_forgotten(void **state)
 	sc.after_tls = STR("250 mx.test\r\n" BYE);
 	assert_int_equal(start(&sc), 0);
 	assert_true(smtp_client_is_encrypted(sc.s));
-	assert_false(smtp_client_has_dsn(sc.s));
+	assert_false(smtp_client_offers(sc.s, SMTP_DSN));
 	sc.m.utf8 = true;
 	assert_int_equal(deliver(&sc), 0);
 	assert_string_equal(sc.rcpts[0].answer.status, "5.6.7"); /* it was offered before only */
@@ -518,6 +518,199 @@ static void a_status_must_agree_with_its_code(void **state)
 	end(&sc);
 }
 
+#define EHLO_MORE                                                                                  \
+	"250-mx.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-CHUNKING\r\n250-BINARYMIME\r\n"      \
+	"250-DELIVERBY 100\r\n250-MT-PRIORITY MIXER\r\n250-REQUIRETLS\r\n250 RRVS\r\n"
+
+/* RFC 3030 */
+static void binary_content_goes_in_chunks(void **state)
+{
+	struct scene sc;
+
+	(void)state;
+	begin(&sc,
+		STR(GREETING EHLO_MORE "250 ok\r\n250 ok\r\n550 no\r\n250 got it\r\n"
+				       "250 2.0.0 queued\r\n" BYE));
+	sc.text = STR("a\0b\n.\r\nc");
+	sc.m.body = SMTP_BODY_BINARY;
+	sc.m.rcpt_count = 2;
+	assert_int_equal(start(&sc), 0);
+	assert_int_equal(deliver(&sc), 0);
+	answered(&sc, 0, SMTP_BODY, 250);
+	answered(&sc, 1, SMTP_RCPT, 550);
+	assert_true(smtp_client_usable(sc.s));
+	{
+		static const char want[] =
+			"EHLO me.test\r\nMAIL FROM:<ann@me.test> BODY=BINARYMIME\r\n"
+			"RCPT TO:<joe@mx.test>\r\nRCPT TO:<sue@mx.test>\r\n"
+			"BDAT 8\r\na\0b\n.\r\ncBDAT 0 LAST\r\n";
+		struct str got = conn_mem_output(smtp_client_conn(sc.s));
+
+		assert_true(str_eq(got, str_make(want, sizeof want - 1)));
+	}
+	end(&sc);
+}
+
+static void a_refused_chunk_is_the_answer(void **state)
+{
+	struct scene sc;
+
+	(void)state;
+	begin(&sc,
+		STR(GREETING EHLO_MORE "250 ok\r\n250 ok\r\n552 5.3.4 too much\r\n"
+				       "503 5.5.1 no\r\n250 reset\r\n550 no\r\n250 ok\r\n" BYE));
+	sc.m.body = SMTP_BODY_BINARY;
+	assert_int_equal(start(&sc), 0);
+	assert_int_equal(deliver(&sc), 0);
+	answered(&sc, 0, SMTP_BODY, 552);
+	assert_true(smtp_client_usable(sc.s));
+	assert_int_equal(deliver(&sc), 0); /* after RSET */
+	answered(&sc, 0, SMTP_MAIL, 550);
+	end(&sc);
+}
+
+static void nobody_accepted_means_no_chunk(void **state)
+{
+	struct scene sc;
+
+	(void)state;
+	begin(&sc, STR(GREETING EHLO_MORE "250 ok\r\n550 no\r\n" BYE));
+	sc.m.body = SMTP_BODY_BINARY;
+	assert_int_equal(start(&sc), 0);
+	assert_int_equal(deliver(&sc), 0);
+	answered(&sc, 0, SMTP_RCPT, 550);
+	end(&sc);
+}
+
+static void chunks_that_break_off_leave_doubt_only_at_the_last(void **state)
+{
+	struct scene sc;
+
+	(void)state;
+	begin(&sc, STR(GREETING EHLO_MORE "250 ok\r\n250 ok\r\n250 got it\r\n"));
+	sc.m.body = SMTP_BODY_BINARY;
+	assert_int_equal(start(&sc), 0);
+	assert_int_equal(deliver(&sc), -1);
+	answered(&sc, 0, SMTP_BODY, 0);
+	end(&sc);
+	begin(&sc, STR(GREETING EHLO_MORE "250 ok\r\n250 ok\r\n250 got it\r\n"));
+	sc.m.body = SMTP_BODY_BINARY;
+	sc.text_fails = true;
+	assert_int_equal(start(&sc), 0);
+	assert_int_equal(deliver(&sc), -1);
+	answered(&sc, 0, SMTP_DATA, 0);
+	end(&sc);
+}
+
+static void what_was_asked_for_is_passed_on(void **state)
+{
+	struct scene sc;
+
+	(void)state;
+	begin(&sc, STR(GREETING "250-mx.test\r\n250 STARTTLS\r\n220 go\r\n"));
+	sc.after_tls = STR(EHLO_MORE "250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n" BYE);
+	sc.m.require_tls = true;
+	sc.m.priority = -3;
+	sc.m.by_mode = 1 | 4;
+	sc.m.by_seconds = 120;
+	sc.rcpts[0].rrvs = 1400000000;
+	sc.rcpts[0].rrvs_reject = true;
+	assert_int_equal(start(&sc), 0);
+	assert_int_equal(deliver(&sc), 0);
+	answered(&sc, 0, SMTP_BODY, 250);
+	said(&sc,
+		"EHLO me.test\r\nSTARTTLS\r\nEHLO me.test\r\n"
+		"MAIL FROM:<ann@me.test> REQUIRETLS MT-PRIORITY=-3 BY=120;RT\r\n"
+		"RCPT TO:<joe@mx.test> RRVS=2014-05-13T16:53:20Z;R\r\nDATA\r\n"
+		"Subject: x\r\n.\r\n");
+	end(&sc);
+}
+
+static void what_a_server_does_not_know_is_left_out_or_refused(void **state)
+{
+	struct scene sc;
+
+	(void)state;
+	begin(&sc,
+		STR(GREETING "250-mx.test\r\n250 CHUNKING\r\n250 ok\r\n250 ok\r\n354 go\r\n"
+			     "250 ok\r\n" BYE));
+	assert_int_equal(start(&sc), 0);
+	sc.m.require_tls = true;
+	assert_int_equal(deliver(&sc), 0);
+	assert_string_equal(sc.rcpts[0].answer.status, "5.7.30");
+	sc.m.require_tls = false;
+	sc.m.by_mode = 1;
+	sc.m.by_seconds = 1000;
+	assert_int_equal(deliver(&sc), 0);
+	assert_string_equal(sc.rcpts[0].answer.status, "5.4.7");
+	sc.m.body = SMTP_BODY_BINARY;
+	assert_int_equal(deliver(&sc), 0);
+	assert_string_equal(sc.rcpts[0].answer.status, "5.6.3");
+	sc.m.body = SMTP_BODY_7BIT;
+	sc.m.by_mode = 2;
+	sc.m.by_seconds = -10;
+	sc.m.priority = 9;
+	sc.rcpts[0].rrvs = 1;
+	assert_int_equal(deliver(&sc), 0);
+	answered(&sc, 0, SMTP_BODY, 250);
+	said(&sc,
+		"EHLO me.test\r\nMAIL FROM:<ann@me.test>\r\nRCPT TO:<joe@mx.test>\r\nDATA\r\n"
+		"Subject: x\r\n.\r\n");
+	end(&sc);
+}
+
+static void a_time_below_the_servers_least_is_not_tried(void **state)
+{
+	struct scene sc;
+
+	(void)state;
+	begin(&sc, STR(GREETING EHLO_MORE BYE));
+	assert_int_equal(start(&sc), 0);
+	sc.m.by_mode = 1;
+	sc.m.by_seconds = 99;
+	assert_int_equal(deliver(&sc), 0);
+	assert_true(sc.rcpts[0].answer.ours);
+	assert_string_equal(sc.rcpts[0].answer.status, "5.4.7");
+	end(&sc);
+}
+
+/* RFC 2033 4.2 */
+static void lmtp_answers_for_each_recipient(void **state)
+{
+	struct scene sc;
+
+	(void)state;
+	begin(&sc,
+		STR(GREETING EHLO_ALL "250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n"
+				      "250 2.0.0 in\r\n452 4.2.2 full\r\n" BYE));
+	sc.o.lmtp = true;
+	sc.m.rcpt_count = 3;
+	assert_int_equal(start(&sc), 0);
+	assert_int_equal(deliver(&sc), 0);
+	answered(&sc, 0, SMTP_BODY, 250);
+	answered(&sc, 1, SMTP_RCPT, 550);
+	answered(&sc, 2, SMTP_BODY, 452);
+	said(&sc,
+		"LHLO me.test\r\nMAIL FROM:<ann@me.test> SIZE=12\r\nRCPT TO:<joe@mx.test>\r\n"
+		"RCPT TO:<sue@mx.test>\r\nRCPT TO:<tom@mx.test>\r\nDATA\r\nSubject: x\r\n.\r\n");
+	end(&sc);
+}
+
+static void lmtp_that_breaks_off_leaves_doubt_for_the_rest(void **state)
+{
+	struct scene sc;
+
+	(void)state;
+	begin(&sc, STR(GREETING EHLO_ALL "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 in\r\n"));
+	sc.o.lmtp = true;
+	sc.m.rcpt_count = 2;
+	assert_int_equal(start(&sc), 0);
+	assert_int_equal(deliver(&sc), -1);
+	answered(&sc, 0, SMTP_BODY, 250);
+	answered(&sc, 1, SMTP_BODY, 0);
+	end(&sc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +725,15 @@ int main(void)
 		cmocka_unit_test(a_text_that_cannot_be_read_is_never_ended),
 		cmocka_unit_test(what_a_server_cannot_take_is_not_sent),
 		cmocka_unit_test(a_servers_limits_are_kept),
+		cmocka_unit_test(binary_content_goes_in_chunks),
+		cmocka_unit_test(a_refused_chunk_is_the_answer),
+		cmocka_unit_test(nobody_accepted_means_no_chunk),
+		cmocka_unit_test(chunks_that_break_off_leave_doubt_only_at_the_last),
+		cmocka_unit_test(what_was_asked_for_is_passed_on),
+		cmocka_unit_test(what_a_server_does_not_know_is_left_out_or_refused),
+		cmocka_unit_test(a_time_below_the_servers_least_is_not_tried),
+		cmocka_unit_test(lmtp_answers_for_each_recipient),
+		cmocka_unit_test(lmtp_that_breaks_off_leaves_doubt_for_the_rest),
 		cmocka_unit_test(tls_is_used_when_offered_and_all_before_it_forgotten),
 		cmocka_unit_test(tls_is_a_condition_when_it_must_be),
 		cmocka_unit_test(it_logs_in_with_plain_or_login),
