@@ -159,6 +159,17 @@ static uint32_t seal(struct slog *l)
 	return previous;
 }
 
+/* The zeros behind the batch are there already, but not in memory: writing them again up to the end
+ * of the page spares the kernel reading that page from the disk first. */
+static void fill_page(struct slog *l)
+{
+	static const char zeros[SLOG_PAGE];
+	uint64_t end = l->batch_start + l->batch.n, to = slog_round(end, SLOG_PAGE);
+
+	if (to <= l->capacity)
+		buf_add(&l->batch, str_make(zeros, (size_t)(to - end)));
+}
+
 int slog_batch_commit(struct slog *l, struct slog_position *after, struct err *err)
 {
 	char name[SLOG_NAME];
@@ -176,6 +187,7 @@ int slog_batch_commit(struct slog *l, struct slog_position *after, struct err *e
 	after->batch++;
 	after->last = l->batch_start + l->last;
 	after->offset = l->batch_start + l->batch.n;
+	fill_page(l);
 	if (io_write(l->fd, name, l->batch_start, buf_str(&l->batch), err) < 0 ||
 		io_flush(l->fd, name, err) < 0)
 		goto out;

@@ -10,18 +10,33 @@
 
 enum { PIECE = 1 << 20 };
 
-static int write_zeros(int fd, const char *name, uint64_t bytes, struct err *err)
+static int write_zeros(int fd, const char *name, uint64_t at, uint64_t end, struct err *err)
 {
-	static const char zeros[PIECE];
+	static _Alignas(SLOG_PAGE) const char zeros[PIECE];
 
-	for (uint64_t at = 0; at < bytes; at += PIECE) {
-		uint64_t left = bytes - at;
+	for (; at < end; at += PIECE) {
+		uint64_t left = end - at;
 
 		if (io_write(fd, name, at, str_make(zeros, left < PIECE ? (size_t)left : PIECE),
 			    err) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+/* Past the page cache where the file system can: nobody reads these zeros, and 64 MiB of them copied
+ * and written back cost more than all of a message's other work on the log. */
+static int fill(int dir, int fd, const char *name, uint64_t bytes, struct err *err)
+{
+	uint64_t whole = bytes / SLOG_PAGE * SLOG_PAGE;
+	struct err unable = ERR_INIT;
+	int r, direct = io_open(dir, name, O_WRONLY | O_DIRECT, &unable);
+
+	if (direct < 0)
+		return write_zeros(fd, name, 0, bytes, err);
+	r = write_zeros(direct, name, 0, whole, err);
+	close(direct);
+	return r < 0 ? -1 : write_zeros(fd, name, whole, bytes, err);
 }
 
 static int write_head(int fd, const char *name, uint64_t number, struct err *err)
@@ -59,7 +74,7 @@ int slog_segment_make(int dir, uint64_t number, uint64_t bytes, struct err *err)
 	if (fd < 0)
 		return -1;
 	/* Written in full before it gets its name: a segment file is never short. */
-	if (write_zeros(fd, tmp, bytes, err) < 0 || write_head(fd, tmp, number, err) < 0 ||
+	if (fill(dir, fd, tmp, bytes, err) < 0 || write_head(fd, tmp, number, err) < 0 ||
 		io_flush(fd, tmp, err) < 0 || io_rename(dir, tmp, name, err) < 0)
 		goto fail;
 	if (io_flush_dir(dir, "log", err) == 0)
