@@ -2,42 +2,46 @@
  *
  *	smtp_load PORT CONNECTIONS MESSAGES SIZE RECIPIENT [one]
  *
- * Each connection is a thread with a blocking socket: EHLO, then MAIL, RCPT, DATA as one pipelined
- *group where the server offers PIPELINING, one message after the other; with `one`, a connection
- *for every message. Lines end in CRLF, the body is SIZE bytes. Prints one line: messages, seconds,
- *the load generator's own CPU seconds. Anything but the expected reply ends it with 1: a figure
- *counts only when every message was taken.
+ * One thread serves all connections, as a client on another machine would look from here: a thread
+ * for each would charge the server with waking every one of them. Each connection sends EHLO, then
+ * MAIL, RCPT, DATA as one pipelined group, one message after the other; with `one`, a
+ * connection for every message. Lines end in CRLF, the body is SIZE bytes. Prints one line:
+ * messages, seconds, the load generator's own CPU seconds. Anything but the expected reply ends it
+ * with 1: a figure counts only when every message was taken.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS_MAX = 200, REPLY_MAX = 2048 };
-
-static int port;
-static long messages;
-static const char *recipient;
-static bool one_each;
-static char *body;
-static size_t body_n;
-static atomic_long taken;
+enum { CLIENTS_MAX = 2000, REPLY_MAX = 2048, EVENTS = 64 };
 
 struct client {
-	int fd;
+	int fd; /* -1: done */
+	void (*next)(struct client *c);
+	const char *want; /* first digits of the replies that must come before next() */
+	const char *out;  /* to be sent */
+	size_t out_n;
 	size_t n; /* bytes in `in` not yet looked at */
 	char in[REPLY_MAX];
 };
+
+static int port, poller;
+static long messages, begun, running;
+static char *body, group[600];
+static size_t body_n, group_n;
+static bool one_each;
+static struct client clients[CLIENTS_MAX];
 
 static void die(const char *what, const char *said)
 {
@@ -45,45 +49,79 @@ static void die(const char *what, const char *said)
 	exit(1);
 }
 
-static void send_all(struct client *c, const char *p, size_t n)
+static void watch(struct client *c, int op, uint32_t events)
 {
-	while (n) {
-		ssize_t w = send(c->fd, p, n, MSG_NOSIGNAL);
+	struct epoll_event ev = { .events = events, .data.ptr = c };
 
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			die("send", strerror(errno));
-		p += w;
-		n -= (size_t)w;
-	}
+	if (epoll_ctl(poller, op, c->fd, &ev) < 0)
+		die("epoll", strerror(errno));
 }
 
-/* Read one whole reply; its last line must start with `want`. */
-static void expect(struct client *c, char want)
+/* Send what there is; what does not fit goes when the socket takes more. */
+static void push(struct client *c, bool waited)
 {
-	for (;;) {
-		char *end = memchr(c->in, '\n', c->n);
-		ssize_t r;
+	while (c->out_n) {
+		ssize_t w = send(c->fd, c->out, c->out_n, MSG_NOSIGNAL);
 
-		if (end) {
-			bool last = end - c->in >= 4 && c->in[3] != '-';
-
-			if (last && c->in[0] != want)
-				die("the server said", c->in);
-			c->n -= (size_t)(end + 1 - c->in);
-			memmove(c->in, end + 1, c->n);
-			if (last)
-				return;
-			continue;
+		if (w < 0 && errno == EAGAIN) {
+			if (!waited)
+				watch(c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+			return;
 		}
-		if (c->n == sizeof c->in)
-			die("a reply is too long", "");
-		r = recv(c->fd, c->in + c->n, sizeof c->in - c->n, 0);
-		if (r <= 0)
-			die("receive", r ? strerror(errno) : "closed");
-		c->n += (size_t)r;
+		if (w < 0)
+			die("send", strerror(errno));
+		c->out += w;
+		c->out_n -= (size_t)w;
 	}
+	if (waited)
+		watch(c, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+static void ask(struct client *c, const char *out, size_t n, const char *want,
+	void (*next)(struct client *c))
+{
+	c->out = out;
+	c->out_n = n;
+	c->want = want;
+	c->next = next;
+	push(c, false);
+}
+
+static void begin(struct client *c);
+static void send_group(struct client *c);
+
+static void ended(struct client *c)
+{
+	close(c->fd);
+	c->fd = -1;
+	if (begun < messages)
+		begin(c);
+	else
+		running--;
+}
+
+static void message_taken(struct client *c)
+{
+	if (one_each || begun >= messages)
+		ask(c, "QUIT\r\n", 6, "2", ended);
+	else
+		send_group(c);
+}
+
+static void send_body(struct client *c)
+{
+	ask(c, body, body_n, "2", message_taken);
+}
+
+static void send_group(struct client *c)
+{
+	begun++;
+	ask(c, group, group_n, "223", send_body);
+}
+
+static void greeted(struct client *c)
+{
+	ask(c, "EHLO load.example.test\r\n", 24, "2", send_group);
 }
 
 static void begin(struct client *c)
@@ -93,54 +131,45 @@ static void begin(struct client *c)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int on = 1;
 
-	c->n = 0;
+	*c = (struct client){ .want = "2", .next = greeted };
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to) < 0)
 		die("connect", strerror(errno));
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	expect(c, '2');
-	send_all(c, "EHLO load.example.test\r\n", 24);
-	expect(c, '2');
+	fcntl(c->fd, F_SETFL, O_NONBLOCK);
+	watch(c, EPOLL_CTL_ADD, EPOLLIN);
 }
 
-static void end(struct client *c)
+/* One whole reply is taken off; false: there is none yet. */
+static bool take_reply(struct client *c)
 {
-	send_all(c, "QUIT\r\n", 6);
-	expect(c, '2');
-	close(c->fd);
-}
+	char *end;
 
-static void send_one(struct client *c)
-{
-	char group[600];
-	int n = snprintf(group, sizeof group,
-		"MAIL FROM:<load@sender.example>\r\nRCPT TO:<%s>\r\nDATA\r\n", recipient);
+	while ((end = memchr(c->in, '\n', c->n)) != NULL) {
+		bool last = end - c->in >= 4 && c->in[3] != '-';
 
-	send_all(c, group, (size_t)n);
-	expect(c, '2');
-	expect(c, '2');
-	expect(c, '3');
-	send_all(c, body, body_n);
-	expect(c, '2');
-}
-
-static void *run(void *arg)
-{
-	struct client c;
-	bool open = false;
-
-	(void)arg;
-	while (atomic_fetch_add(&taken, 1) < messages) {
-		if (!open)
-			begin(&c);
-		send_one(&c);
-		if (one_each)
-			end(&c);
-		open = !one_each;
+		if (last && (c->in[0] != *c->want || *c->want == '\0'))
+			die("the server said", c->in);
+		c->n -= (size_t)(end + 1 - c->in);
+		memmove(c->in, end + 1, c->n);
+		if (last)
+			return true;
 	}
-	if (open)
-		end(&c);
-	return NULL;
+	if (c->n == sizeof c->in)
+		die("a reply is too long", "");
+	return false;
+}
+
+static void pull(struct client *c)
+{
+	ssize_t r = recv(c->fd, c->in + c->n, sizeof c->in - c->n, 0);
+
+	if (r <= 0)
+		die("receive", r ? strerror(errno) : "closed");
+	c->n += (size_t)r;
+	while (c->fd >= 0 && take_reply(c))
+		if (*++c->want == '\0')
+			c->next(c);
 }
 
 /* A head and lines of 76 characters, `size` bytes in all, then the end of data. */
@@ -165,14 +194,34 @@ static void make_body(size_t size)
 	body_n += 3;
 }
 
+static void run(long count)
+{
+	struct epoll_event ev[EVENTS];
+
+	poller = epoll_create1(EPOLL_CLOEXEC);
+	for (running = 0; running < count && running < messages; running++)
+		begin(&clients[running]);
+	while (running) {
+		int n = epoll_wait(poller, ev, EVENTS, -1);
+
+		for (int i = 0; i < n; i++) {
+			struct client *c = ev[i].data.ptr;
+
+			if (ev[i].events & EPOLLOUT)
+				push(c, true);
+			if (ev[i].events & ~(uint32_t)EPOLLOUT)
+				pull(c);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
-	pthread_t threads[THREADS_MAX];
 	struct timespec from, to;
 	struct rusage used;
-	int n;
+	long count;
 
-	if (argc < 6 || (n = atoi(argv[2])) < 1 || n > THREADS_MAX) {
+	if (argc < 6 || (count = atol(argv[2])) < 1 || count > CLIENTS_MAX) {
 		fprintf(stderr,
 			"usage: smtp_load PORT CONNECTIONS MESSAGES SIZE RECIPIENT [one]\n");
 		return 64;
@@ -180,14 +229,11 @@ int main(int argc, char **argv)
 	port = atoi(argv[1]);
 	messages = atol(argv[3]);
 	make_body((size_t)atol(argv[4]));
-	recipient = argv[5];
+	group_n = (size_t)snprintf(group, sizeof group,
+		"MAIL FROM:<load@sender.example>\r\nRCPT TO:<%.300s>\r\nDATA\r\n", argv[5]);
 	one_each = argc > 6;
 	clock_gettime(CLOCK_MONOTONIC, &from);
-	for (int i = 0; i < n; i++)
-		if (pthread_create(&threads[i], NULL, run, NULL) != 0)
-			die("thread", "cannot start");
-	for (int i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
+	run(count);
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	getrusage(RUSAGE_SELF, &used);
 	printf("%ld %.6f %.6f\n", messages,
