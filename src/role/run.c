@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOST_SECONDS = 60 };
+enum { LOST_SECONDS = 60, HEAP_TOP = 2 << 20, HEAP_STEP = 256 << 10 };
 enum { LINKS_MAX = 3, LISTENED_MAX = 4, EARLY_MAX = 256, SETTINGS_MAX = 1 << 20 };
 
 struct peer {
@@ -342,6 +342,11 @@ static int prepare(struct role *r, struct err *err)
 #ifdef M_ARENA_MAX
 	/* Else glibc reads the number of CPUs from /sys when a second thread begins. */
 	mallopt(M_ARENA_MAX, 4);
+	/* Bodies come and go: without these the heap grows and shrinks by system calls with each of
+	 * them. What stays unused at the top is at most this much per arena. */
+	mallopt(M_TRIM_THRESHOLD, HEAP_TOP);
+	mallopt(M_TOP_PAD, HEAP_STEP);
+	mallopt(M_MMAP_THRESHOLD, HEAP_TOP);
 #endif
 	tzset();
 	if (p->kind->prepare && p->kind->prepare(r, err) < 0)
