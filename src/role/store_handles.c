@@ -402,7 +402,7 @@ void store_on_select(struct peer *p, struct request *req)
 	if (q.lock)
 		h->locked = m.id;
 	w->after = q.lock ? after_select : NULL;
-	if (q.take_recent && m.recent_from != m.uidnext)
+	if (q.take_recent && (m.recent_from != m.uidnext || store_is_behind(p->s->store)))
 		w->job.write = write_select;
 	else
 		w->job.read = read_select;

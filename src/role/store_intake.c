@@ -468,6 +468,7 @@ void store_on_deliver(struct peer *p, struct request *req)
 	if (p->who == WHO_SUBMIT && !authorise(w, q.handle, SCOPE_SUBMIT))
 		return;
 	w->job.call = q.call;
+	w->job.lazy = true;
 	w->job.write = do_deliver;
 	commit(w, q.txn);
 }

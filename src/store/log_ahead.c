@@ -24,8 +24,8 @@ static int write_zeros(int fd, const char *name, uint64_t at, uint64_t end, stru
 	return 0;
 }
 
-/* Past the page cache where the file system can: nobody reads these zeros, and 64 MiB of them copied
- * and written back cost more than all of a message's other work on the log. */
+/* Past the page cache where the file system can: nobody reads these zeros, and 64 MiB of them
+ * copied and written back cost more than all of a message's other work on the log. */
 static int fill(int dir, int fd, const char *name, uint64_t bytes, struct err *err)
 {
 	uint64_t whole = bytes / SLOG_PAGE * SLOG_PAGE;

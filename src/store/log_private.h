@@ -7,10 +7,10 @@
 #include <pthread.h>
 
 enum {
-	SLOG_NAME = 40,     /* "log/0000000001.seg" */
-	SLOG_FILES = 64,    /* segments kept open for reading */
+	SLOG_NAME = 40,      /* "log/0000000001.seg" */
+	SLOG_FILES = 64,     /* segments kept open for reading */
 	SLOG_ENDS_BATCH = 1, /* record flag: the last of its batch */
-	SLOG_PAGE = 4096 /* a write that covers its pages reads none of them first */
+	SLOG_PAGE = 4096     /* a write that covers its pages reads none of them first */
 };
 
 #define SLOG_SEGMENT_BYTES (UINT64_C(64) << 20)

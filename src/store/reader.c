@@ -1,6 +1,14 @@
 /* The threads for reading jobs, each with a connection of its own. */
 #include "store/store_private.h"
 
+void readers_add(struct store *s, struct store_job *job)
+{
+	pthread_mutex_lock(&s->reading.lock);
+	job_list_add(&s->reading.jobs, job);
+	pthread_cond_signal(&s->reading.cond);
+	pthread_mutex_unlock(&s->reading.lock);
+}
+
 static void run_read(struct view *v, struct store_job *job)
 {
 	job->err = ERR_INIT;
@@ -14,6 +22,7 @@ static void *read_jobs(void *arg)
 {
 	struct view *v = arg;
 	struct job_queue *q = &v->store->reading;
+	struct job_list done;
 
 	pthread_mutex_lock(&q->lock);
 	for (;;) {
@@ -30,7 +39,9 @@ static void *read_jobs(void *arg)
 			q->jobs.end = &q->jobs.first;
 		pthread_mutex_unlock(&q->lock);
 		run_read(v, job);
-		store_finish(v->store, job);
+		job_list_init(&done);
+		job_list_add(&done, job);
+		store_finish(v->store, &done);
 		pthread_mutex_lock(&q->lock);
 	}
 	pthread_mutex_unlock(&q->lock);

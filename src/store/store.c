@@ -187,28 +187,43 @@ void view_close(struct view *v)
 	db_close(&v->db);
 }
 
+bool store_is_behind(struct store *s)
+{
+	return atomic_load(&s->behind);
+}
+
 void store_submit(struct store *s, struct store_job *job)
 {
-	struct job_queue *q = job->write ? &s->writing : &s->reading;
+	struct job_queue *q = &s->writing;
 	bool first;
 
 	job->result = -1;
 	job->repeated = false;
+	/* A reader must see what was answered before it asked: the writer commits, and passes it
+	 * on.
+	 */
+	if (!job->write && !store_is_behind(s)) {
+		readers_add(s, job);
+		return;
+	}
 	pthread_mutex_lock(&q->lock);
 	first = !q->jobs.first;
 	job_list_add(&q->jobs, job);
-	if (first || !job->write)
+	if (first)
 		pthread_cond_signal(&q->cond);
 	pthread_mutex_unlock(&q->lock);
 }
 
-void store_finish(struct store *s, struct store_job *job)
+void store_finish(struct store *s, struct job_list *jobs)
 {
 	bool first;
 
+	if (!jobs->first)
+		return;
 	pthread_mutex_lock(&s->finished_lock);
 	first = !s->finished.first;
-	job_list_add(&s->finished, job);
+	*s->finished.end = jobs->first;
+	s->finished.end = jobs->end;
 	if (!s->options.woken)
 		pthread_cond_broadcast(&s->finished_cond);
 	pthread_mutex_unlock(&s->finished_lock);

@@ -58,6 +58,10 @@ struct store_job {
 	int (*read)(struct view *v, struct store_job *job, struct err *err);
 	struct str body; /* write: bytes for txn_body() to put into the log */
 	bool intake;     /* write: new mail, refused when space is short */
+	/* write: durable when it is finished, but the index may be committed a little later,
+	 * together with other jobs' changes. Jobs see it all the same; a view that is used outside
+	 * of a job (view_open()) may not yet. */
+	bool lazy;
 
 	/* A write that can be repeated: within ten minutes the same call (not 0) of the same kind
 	 * and owner gets the answer of the first, and nothing is done. */
@@ -85,5 +89,7 @@ struct store_figures {
 };
 void store_figures(struct store *s, struct store_figures *f); /* any thread */
 bool store_has_room(struct store *s);                         /* above the reserve; any thread */
+/* Does the index lack what lazy jobs have done? Then ask by a job. Any thread. */
+bool store_is_behind(struct store *s);
 
 #endif

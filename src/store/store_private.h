@@ -53,6 +53,8 @@ struct store {
 	struct db *index; /* the writer's */
 	struct counters next;
 	struct slog_position at;
+	int64_t commit_by;  /* clock_mono() at which the open transaction of the index must end */
+	atomic_bool behind; /* it holds changes that finished jobs have made */
 	struct txn txn;
 	struct job_queue writing, reading;
 	pthread_t writer, readers[STORE_READERS_MAX];
@@ -84,8 +86,10 @@ void index_url(const struct store *s, char url[STORE_URL], const char *name);
 int index_open(struct store *s, struct err *err);
 int index_save(struct store *s, const struct slog_position *at, struct err *err);
 
-/* Give a job back. */
-void store_finish(struct store *s, struct store_job *job);
+/* Put a job into the readers' queue. */
+void readers_add(struct store *s, struct store_job *job);
+/* Give jobs back: a whole batch at once, so that their owner is woken once. */
+void store_finish(struct store *s, struct job_list *jobs);
 void store_fatal(struct store *s, const struct err *why);
 
 int writer_start(struct store *s, struct err *err);

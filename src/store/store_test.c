@@ -287,6 +287,66 @@ static void a_failed_flush_ends_the_process_unanswered(void **state)
 	store_close(&s);
 }
 
+static void mail_lazily(struct store *s, uint64_t id, const char *body)
+{
+	struct mail_test m = {
+		.id = id, .sender = "them@example.net", .to = "ann@example.org", .body = body
+	};
+	struct request_test r = {
+		.job = { .write = run_request, .body = str_c(body), .lazy = true },
+		.run = run_mail,
+		.arg = &m
+	};
+	struct err err = ERR_INIT;
+
+	if (store_run(s, &r.job, &err) < 0)
+		fail_msg("%s", err.msg);
+	store_job_free(&r.job);
+}
+
+static void a_reader_sees_what_a_lazy_job_has_done(void **state)
+{
+	struct store *s = open_store(state);
+	struct box_test b;
+	char want[400] = "";
+
+	add_account(s, "ann@example.org");
+	for (uint64_t i = 1; i <= 20; i++) {
+		size_t n = strlen(want);
+
+		mail_lazily(s, i, "hello");
+		snprintf(want + n, sizeof want - n, "%d:0::hello ", (int)i);
+		box(s, "ann@example.org", "INBOX", &b);
+		assert_string_equal(b.text, want);
+	}
+	assert_false(store_is_behind(s));
+	store_close(&s);
+}
+
+/* The index may be behind at that moment: the log has it. */
+static void a_lazy_job_that_was_finished_survives_the_end_of_the_process(void **state)
+{
+	struct store *s;
+	struct box_test b;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		s = open_store(state);
+		add_account(s, "ann@example.org");
+		mail_lazily(s, 1, "one");
+		mail_lazily(s, 2, "two");
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	s = open_store(state);
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::one 2:0::two ");
+	must_mail(s, 3, "ann@example.org", "goes on");
+	store_close(&s);
+}
+
 static void a_damaged_log_is_read_and_not_written(void **state)
 {
 	struct store *s = open_store(state);
@@ -332,6 +392,8 @@ int main(void)
 		TEST(a_failed_request_leaves_nothing_behind),
 		TEST(new_mail_is_refused_below_the_reserve_and_the_rest_goes_on),
 		TEST(a_failed_flush_ends_the_process_unanswered),
+		TEST(a_reader_sees_what_a_lazy_job_has_done),
+		TEST(a_lazy_job_that_was_finished_survives_the_end_of_the_process),
 		TEST(a_damaged_log_is_read_and_not_written),
 	};
 

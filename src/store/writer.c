@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { EFFECTS_MAX = 128 << 20, EXPECTED_EFFECTS = 4096 };
+enum { EFFECTS_MAX = 128 << 20, EXPECTED_EFFECTS = 4096, LAG_MS = 20 };
 
 /* The answer that this call got before. 1 found, 0 not, -1 (also when it was another call). */
 static int answered_before(struct txn *t, struct store_job *job, struct err *err)
@@ -90,19 +90,42 @@ static int run_saved(struct store *s, struct store_job *job, struct err *err)
 	return db_undo(s->index, err);
 }
 
-static int commit_batch(struct store *s, struct err *err)
+static int commit_index(struct store *s, struct err *err)
+{
+	if (!db_in_transaction(s->index))
+		return 0;
+	if (index_save(s, &s->at, err) < 0 || db_commit(s->index, err) < 0)
+		return err_wrap(err, "commit the index");
+	atomic_store(&s->behind, false);
+	checkpoint_consider(s);
+	return 0;
+}
+
+static void must_commit_index(struct store *s)
+{
+	struct err err = ERR_INIT;
+
+	if (commit_index(s, &err) < 0) {
+		s->failed = true;
+		store_fatal(s, &err);
+	}
+}
+
+/* The log first: from its flush on the batch is safe, whenever the index follows. */
+static int commit_batch(struct store *s, bool lazy, struct err *err)
 {
 	struct slog_position after;
+	bool behind = atomic_load(&s->behind);
 
 	if (slog_batch_commit(s->log, &after, err) < 0)
 		return -1;
-	if (after.sequence != s->at.sequence) {
-		s->records_since_checkpoint += after.sequence - s->at.sequence;
-		if (index_save(s, &after, err) < 0)
-			return -1;
-	}
-	if (db_commit(s->index, err) < 0)
-		return err_wrap(err, "commit the index");
+	s->records_since_checkpoint += after.sequence - s->at.sequence;
+	s->at = after;
+	if (!lazy || (behind && clock_mono() >= s->commit_by))
+		return commit_index(s, err);
+	if (!behind)
+		s->commit_by = clock_after(LAG_MS * CLOCK_MSEC);
+	atomic_store(&s->behind, true);
 	return 0;
 }
 
@@ -117,8 +140,9 @@ static int run_batch(
 	struct store *s, struct store_job **jobs, struct job_list *done, struct err *err)
 {
 	unsigned n = 0;
+	bool lazy = true;
 
-	if (db_begin(s->index, err) < 0)
+	if (!db_in_transaction(s->index) && db_begin(s->index, err) < 0)
 		return err_wrap(err, "begin a batch");
 	while (*jobs && n < STORE_BATCH_JOBS && slog_batch_fits(s->log, expected(*jobs))) {
 		struct store_job *job = *jobs;
@@ -127,9 +151,10 @@ static int run_batch(
 		if (run_saved(s, job, err) < 0)
 			return -1;
 		job_list_add(done, job);
+		lazy &= job->lazy;
 		n++;
 	}
-	if (commit_batch(s, err) < 0)
+	if (commit_batch(s, lazy, err) < 0)
 		return -1;
 	atomic_fetch_add(&s->commits, n);
 	atomic_fetch_add(&s->batches, 1);
@@ -139,14 +164,18 @@ static int run_batch(
 /* No batch can begin: the log is read-only, or no segment could be made. */
 static void refuse_all(struct store *s, struct store_job *jobs, const struct err *why)
 {
+	struct job_list refused;
+
+	job_list_init(&refused);
 	while (jobs) {
 		struct store_job *job = jobs;
 
 		jobs = job->next;
 		job->result = -1;
 		job->err = *why;
-		store_finish(s, job);
+		job_list_add(&refused, job);
 	}
+	store_finish(s, &refused);
 }
 
 static void run_jobs(struct store *s, struct store_job *jobs)
@@ -166,14 +195,28 @@ static void run_jobs(struct store *s, struct store_job *jobs)
 			return;
 		}
 		follower_tell(s, s->at.sequence);
-		while (done.first) {
-			struct store_job *job = done.first;
-
-			done.first = job->next;
-			store_finish(s, job);
-		}
-		checkpoint_consider(s);
+		store_finish(s, &done);
 	}
+}
+
+/* Reading jobs come here when the index is behind. Gives the writing ones. */
+static struct store_job *pass_readers_on(struct store *s, struct store_job *jobs)
+{
+	struct job_list writing;
+
+	job_list_init(&writing);
+	while (jobs) {
+		struct store_job *job = jobs;
+
+		jobs = job->next;
+		if (job->write) {
+			job_list_add(&writing, job);
+			continue;
+		}
+		must_commit_index(s);
+		readers_add(s, job);
+	}
+	return writing.first;
 }
 
 static void run_housekeeping(struct store *s)
@@ -195,6 +238,16 @@ static void run_housekeeping(struct store *s)
 	store_job_free(&job);
 }
 
+static struct timespec wake_up_at(struct store *s)
+{
+	int64_t at = s->housekeeping;
+
+	if (atomic_load(&s->behind) && s->commit_by < at)
+		at = s->commit_by;
+	return (struct timespec){ .tv_sec = (time_t)(at / CLOCK_SEC),
+		.tv_nsec = (long)(at % CLOCK_SEC) };
+}
+
 static void *write_jobs(void *arg)
 {
 	struct store *s = arg;
@@ -204,13 +257,15 @@ static void *write_jobs(void *arg)
 
 	while (!s->failed && (!stop || jobs)) {
 		struct timespec until;
+		int64_t now = clock_mono();
 
-		if (clock_mono() >= s->housekeeping) {
+		if (now >= s->housekeeping) {
 			run_housekeeping(s);
 			s->housekeeping = clock_after(CLOCK_SEC);
 		}
-		until.tv_sec = (time_t)(s->housekeeping / CLOCK_SEC);
-		until.tv_nsec = (long)(s->housekeeping % CLOCK_SEC);
+		if (atomic_load(&s->behind) && now >= s->commit_by)
+			must_commit_index(s);
+		until = wake_up_at(s);
 		pthread_mutex_lock(&q->lock);
 		if (!q->jobs.first && !q->stop)
 			pthread_cond_timedwait(&q->cond, &q->lock, &until);
@@ -218,8 +273,10 @@ static void *write_jobs(void *arg)
 		job_list_init(&q->jobs);
 		stop = q->stop;
 		pthread_mutex_unlock(&q->lock);
-		run_jobs(s, jobs);
+		run_jobs(s, pass_readers_on(s, jobs));
 	}
+	if (!s->failed)
+		must_commit_index(s);
 	return NULL;
 }
 

@@ -338,7 +338,7 @@ static void run_with_body(struct work *k, const char *what)
 
 static void deliver(struct worker *w)
 {
-	struct work k = { .job = { .write = do_deliver, .intake = true }, .w = w };
+	struct work k = { .job = { .write = do_deliver, .intake = true, .lazy = true }, .w = w };
 	uint64_t who = draw(w, 7) + 1; /* ann, bob, elsewhere: any but nobody */
 	bool far = who & 4;
 	char state[STATE] = "";
