@@ -82,6 +82,7 @@ struct smtp_mailing *smtp_mailing_new(struct front_smtp *s, const struct smtp_pe
 	m->utf8 = mail->utf8;
 	m->utf8_needed = !address_is_ascii(&mail->from);
 	m->head = BUF(HEAD_KEEP);
+	m->border = BORDER(conf_str(s->front->conf, CONF_HOSTNAME));
 	if (front_body_new(s->front, front_smtp_login(s), &m->body, err) < 0)
 		smtp_mailing_free(&m);
 	return m;
@@ -103,10 +104,18 @@ int smtp_mailing_rcpt(struct smtp_mailing *m, const struct smtp_rcpt *rcpt, stru
 	return 0;
 }
 
-static int add(struct smtp_mailing *m, struct str bytes, struct err *err)
+static int add(void *arg, struct str bytes, struct err *err)
 {
+	struct smtp_mailing *m = arg;
+
 	facts_feed(m->facts, bytes);
 	return front_body_add(m->body, bytes, err);
+}
+
+/* T054: what the client sends, without the fields that only we may write. */
+static int add_foreign(struct smtp_mailing *m, struct str bytes, struct err *err)
+{
+	return border_feed(&m->border, bytes, add, m, err);
 }
 
 int smtp_mailing_begin(struct smtp_mailing *m, struct err *err)
@@ -168,7 +177,7 @@ static int pass_head(struct smtp_mailing *m, struct err *err)
 	if (r == 0)
 		r = check_senders(m, buf_str(&fixed), err);
 	if (r == 0)
-		r = add(m, buf_str(&fixed), err);
+		r = add_foreign(m, buf_str(&fixed), err);
 	m->head_passed = true;
 	buf_free(&fixed);
 	buf_free(&m->head);
@@ -189,10 +198,10 @@ static int add_piece(struct smtp_mailing *m, struct str piece, struct err *err)
 
 	m->eight_bit |= !utf8_is_ascii(piece);
 	if (!m->session->submission)
-		return add(m, piece, err);
+		return add_foreign(m, piece, err);
 	if (of_head && hold_head(m, str_head(piece, of_head), err) < 0)
 		return -1;
-	return of_head < piece.n ? add(m, str_from(piece, of_head), err) : 0;
+	return of_head < piece.n ? add_foreign(m, str_from(piece, of_head), err) : 0;
 }
 
 int smtp_mailing_add(struct smtp_mailing *m, struct str piece, struct smtp_reply *no)
@@ -259,6 +268,8 @@ int smtp_mailing_commit(struct smtp_mailing *m, struct smtp_reply *no)
 	if (m->session->submission && !m->head_passed) /* no empty line: all of it is head */
 		r = pass_head(m, &err);
 	if (r == 0)
+		r = border_end(&m->border, add, m, &err);
+	if (r == 0)
 		r = deliver(m, &err);
 	if (r < 0)
 		smtp_reply_err(no, SMTP_AT_DATA, &err);
@@ -273,6 +284,7 @@ void smtp_mailing_free(struct smtp_mailing **mailing)
 		return;
 	front_body_free(&m->body);
 	facts_builder_free(&m->facts);
+	border_free(&m->border);
 	buf_free(&m->sender);
 	buf_free(&m->envid);
 	buf_free(&m->helo);

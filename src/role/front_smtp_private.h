@@ -7,6 +7,7 @@
 #ifndef ROLE_FRONT_SMTP_PRIVATE_H
 #define ROLE_FRONT_SMTP_PRIVATE_H
 
+#include "mail/border.h"
 #include "mail/facts.h"
 #include "mail/queue_id.h"
 #include "mail/trace.h"
@@ -45,6 +46,7 @@ struct smtp_mailing {
 	struct address rcpt;
 	struct front_body *body;
 	struct facts_builder *facts;
+	struct border border;
 	struct head_watch watch;
 	struct buf head; /* submission only: held until it has been checked */
 	bool head_passed;

@@ -242,3 +242,41 @@ def test_haproxy_stands_in_front(proxied, tmp_path, version):
     finally:
         process.terminate()
         process.wait(20)
+
+
+# ---- what comes in (T054) --------------------------------------------------------------------
+
+
+FORGED = ["Authentication-Results: mail.example.test; spf=pass smtp.mailfrom=bank.example",
+          "AUTHENTICATION-results : (nested (comment \\) here)) \"mail\\.example.test\" 1;\r\n\tdkim=pass",
+          "Authentication-Results:\r\n mail.EXAMPLE.test;\r\n dmarc=pass", "Return-Path: <forged@bank.example>"]
+HONEST = ["Authentication-Results: mx.other.example; spf=pass smtp.mailfrom=a@b",
+          "ARC-Authentication-Results: i=1; mail.example.test; spf=pass"]
+
+
+@pytest.mark.parametrize("submitted", [False, True], ids=["port 25", "submission"])
+def test_nobody_speaks_as_our_checks(demo, submitted):
+    from raw import submit
+    mark = token()
+    sender = demo.USER1 if submitted else "ann@sender.example"
+    body = text(mark, "\r\n".join(FORGED + HONEST) + "\r\n").replace(b"ann@sender.example", sender.encode())
+    s = submit(demo) if submitted else Raw(demo)
+    with s:
+        if not submitted:
+            s.hello()
+        assert s.message(sender, demo.USER1, body)[0] == 250
+    got = demo.wait_message(mark.encode())
+    for field in HONEST:
+        assert field.encode() in got
+    assert b"nested" not in got and b"bank.example" not in got and b"dmarc=pass" not in got
+    assert got.lower().count(b"\r\nauthentication-results") == 1
+    assert got.count(b"Return-Path:") == 1 and got.startswith(f"Return-Path: <{sender}>".encode())
+
+
+def test_a_message_that_goes_in_circles_is_stopped(demo):
+    with Raw(demo) as s:
+        s.hello()
+        lines = "".join(f"Received: from a by b; {i}\r\n" for i in range(100))
+        assert s.message("ann@sender.example", demo.USER1, text(token(), lines))[0] == 250
+        code, said = s.message("ann@sender.example", demo.USER1, text(token(), lines + "RECEIVED: x\r\n"))
+        assert code == 554 and said[0].startswith("5.4.6 ")
