@@ -330,3 +330,44 @@ void date_iso_print(struct buf *b, int64_t unix)
 	buf_addf(b, "%04lld-%02d-%02dT%02d:%02d:%02dZ", (long long)c.year, c.month, c.day, c.hour,
 		c.minute, c.second);
 }
+
+/* The fraction behind the seconds, and "Z" or "+01:00", to the end. */
+static bool take_iso_end(struct str s, int64_t *nanos, int *zone)
+{
+	int64_t unit = 100000000;
+	int hours, minutes;
+	bool east;
+
+	*nanos = *zone = 0;
+	if (take_char(&s, '.')) {
+		if (!s.n || !is_digit(s.p[0]))
+			return false;
+		for (; s.n && is_digit(s.p[0]); s = str_from(s, 1), unit /= 10)
+			*nanos += (s.p[0] - '0') * unit;
+	}
+	if (s.n == 1 && (s.p[0] == 'Z' || s.p[0] == 'z'))
+		return true;
+	east = take_char(&s, '+');
+	if ((!east && !take_char(&s, '-')) || !take_number(&s, 2, 2, &hours, NULL) ||
+		!take_char(&s, ':') || !take_number(&s, 2, 2, &minutes, NULL))
+		return false;
+	*zone = (hours * 60 + minutes) * (east ? 1 : -1);
+	return s.n == 0 && hours < 24 && minutes < 60;
+}
+
+bool date_iso_parse(struct str s, struct date *d, int64_t *nanos)
+{
+	struct civil c;
+	int year, zone;
+
+	if (!take_number(&s, 4, 4, &year, NULL) || !take_char(&s, '-') ||
+		!take_number(&s, 2, 2, &c.month, NULL) || !take_char(&s, '-') ||
+		!take_number(&s, 2, 2, &c.day, NULL) || !(take_char(&s, 'T') || take_char(&s, 't')))
+		return false;
+	if (!take_number(&s, 2, 2, &c.hour, NULL) || !take_char(&s, ':') ||
+		!take_number(&s, 2, 2, &c.minute, NULL) || !take_char(&s, ':') ||
+		!take_number(&s, 2, 2, &c.second, NULL))
+		return false;
+	c.year = year;
+	return c.month <= 12 && take_iso_end(s, nanos, &zone) && to_date(&c, zone, d);
+}

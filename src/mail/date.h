@@ -32,5 +32,7 @@ int64_t date_day(struct date d);
 
 /* "2006-01-02T14:04:05Z" (RFC 3339) for logs and reports; always UTC. */
 void date_iso_print(struct buf *b, int64_t unix);
+/* RFC 3339 5.6 date-time, all of s: "2006-01-02T15:04:05.5+01:00"; *nanos is the fraction. */
+bool date_iso_parse(struct str s, struct date *d, int64_t *nanos);
 
 #endif

@@ -132,6 +132,31 @@ static void imap_dates_are_strict(void **state)
 	assert_int_equal(date_day((struct date){ -1, 0 }), -1);
 }
 
+static void a_moment_is_read_as_the_internet_writes_it(void **state)
+{
+	static const char *const none[] = { "", "2006-01-02", "2006-01-02T15:04:05",
+		"2006-01-02 15:04:05Z", "2006-13-02T15:04:05Z", "2006-00-02T15:04:05Z",
+		"2006-02-30T15:04:05Z", "2006-01-02T24:04:05Z", "2006-01-02T15:04:05.Z",
+		"2006-01-02T15:04:05+0100", "2006-01-02T15:04:05+24:00", "2006-01-02T15:04:05Zx",
+		"06-01-02T15:04:05Z", "2006-1-02T15:04:05Z", "+006-01-02T15:04:05Z" };
+	struct date d;
+	int64_t nanos;
+
+	(void)state;
+	assert_true(date_iso_parse(STR("2006-01-02T15:04:05Z"), &d, &nanos));
+	assert_int_equal(d.unix, 1136214245);
+	assert_int_equal(nanos, 0);
+	assert_true(date_iso_parse(STR("2006-01-02t15:04:05.25+01:30"), &d, &nanos));
+	assert_int_equal(d.unix, 1136214245 - 5400);
+	assert_int_equal(nanos, 250000000);
+	assert_true(date_iso_parse(STR("2006-01-02T15:04:05.1234567891111-00:01"), &d, &nanos));
+	assert_int_equal(d.unix, 1136214245 + 60);
+	assert_int_equal(nanos, 123456789);
+	for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+		if (date_iso_parse(str_c(none[i]), &d, &nanos))
+			fail_msg("taken: %s", none[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +165,7 @@ int main(void)
 		cmocka_unit_test(printed_dates_read_back_the_same),
 		cmocka_unit_test(the_calendar_agrees_with_the_system),
 		cmocka_unit_test(imap_dates_are_strict),
+		cmocka_unit_test(a_moment_is_read_as_the_internet_writes_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+enum { BY_MIN = 60 }; /* seconds; what is to be there sooner is returned at once */
+
 #define HANDSHAKE (30 * CLOCK_SEC)
 
 struct front_login *front_smtp_login(struct front_smtp *s)
@@ -79,6 +81,14 @@ static int mail(void *arg, const struct smtp_peer *peer, const struct smtp_mail 
 	return -1;
 }
 
+static void refuse_rcpt(struct smtp_reply *no, const struct err *err)
+{
+	if (err->kind == ERR_EXISTS) /* RFC 7293 5.1 */
+		smtp_reply_set(no, 550, "5.7.17", "%s", err->msg);
+	else
+		smtp_reply_err(no, SMTP_AT_RCPT, err);
+}
+
 static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 {
 	struct front_smtp *s = arg;
@@ -92,11 +102,13 @@ static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 		return -1;
 	address_print(&address, &rcpt->to);
 	struct store_rcpt_req q = { .sender = buf_str(&s->mailing->sender),
-		.address = buf_str(&address) };
+		.address = buf_str(&address),
+		.rrvs = rcpt->rrvs,
+		.size = s->mailing->asked.size };
 
 	if (FRONT_CALL(s->front, front_smtp_login(s), store_rcpt, &q, &a, &hold, &err) < 0 ||
 		smtp_mailing_rcpt(s->mailing, rcpt, q.address, a.target, &err) < 0)
-		smtp_reply_err(no, SMTP_AT_RCPT, &err);
+		refuse_rcpt(no, &err);
 	else
 		r = 0;
 	reply_free(&hold);
@@ -153,7 +165,16 @@ static struct smtp_server offer(const struct front_smtp *s)
 		.starttls = s->front->tls[s->service] != NULL,
 		.auth = s->submission,
 		.auth_required = s->submission,
+		.dsn = true,
+		.chunking = true,
+		.by_min = BY_MIN,
+		.priority = true,
+		.require_tls = true,
+		.rrvs = true,
+		.tells_limits = true,
 		.limits = SMTP_LIMITS };
+
+	server.hold_max = conf_duration(conf, CONF_QUEUE_HOLD_MAX) / CLOCK_SEC;
 
 	server.limits.message = conf_u64(conf, CONF_MESSAGE_MAX_SIZE);
 	server.limits.rcpts = (unsigned)conf_u64(conf, CONF_SMTP_RECIPIENTS);

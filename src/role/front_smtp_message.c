@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert((int)SMTP_BINARYMIME == (int)BODY_BINARYMIME &&
+		(int)SMTP_8BITMIME == (int)BODY_8BITMIME && (int)SMTP_BY_RETURN == (int)BY_RETURN &&
+		(int)SMTP_BY_NOTIFY == (int)BY_NOTIFY && (int)SMTP_BY_TRACE == (int)BY_TRACE,
+	"what the client asks for is passed through");
+
 enum {
 	HEAD_KEEP = 256 << 10, /* bytes of a submitted head; larger ones are refused */
 	TRACE_MAX = 4096,
@@ -78,8 +83,7 @@ struct smtp_mailing *smtp_mailing_new(struct front_smtp *s, const struct smtp_pe
 	m->helo = BUF(255);
 	buf_add(&m->helo, peer->helo);
 	snprintf(m->proto, sizeof m->proto, "%s", peer->proto);
-	m->ret = mail->ret;
-	m->utf8 = mail->utf8;
+	m->asked = *mail;
 	m->utf8_needed = !address_is_ascii(&mail->from);
 	m->head = BUF(HEAD_KEEP);
 	m->border = BORDER(conf_str(s->front->conf, CONF_HOSTNAME));
@@ -91,9 +95,12 @@ struct smtp_mailing *smtp_mailing_new(struct front_smtp *s, const struct smtp_pe
 int smtp_mailing_rcpt(struct smtp_mailing *m, const struct smtp_rcpt *rcpt, struct str address,
 	uint64_t target, struct err *err)
 {
-	struct store_rcpt_item item = {
-		.target = target, .address = address, .orcpt = rcpt->orcpt, .notify = rcpt->notify
-	};
+	struct store_rcpt_item item = { .target = target,
+		.address = address,
+		.orcpt = rcpt->orcpt,
+		.notify = rcpt->notify,
+		.rrvs = rcpt->rrvs,
+		.rrvs_mode = rcpt->rrvs_reject ? RRVS_REJECT : RRVS_CONTINUE };
 
 	if (front_body_rcpt(m->body, &item, err) < 0)
 		return -1;
@@ -236,10 +243,15 @@ static int deliver(struct smtp_mailing *m, struct err *err)
 	struct store_deliver_req q = { .call = m->call,
 		.sender = buf_str(&m->sender),
 		.flags = (m->eight_bit ? DELIVER_8BIT : 0) |
-			(m->utf8 && m->utf8_needed ? DELIVER_UTF8 : 0),
+			(m->asked.utf8 && m->utf8_needed ? DELIVER_UTF8 : 0),
 		.envid = buf_str(&m->envid),
-		.ret = m->ret,
-		.priority = PRIORITY_NORMAL,
+		.ret = m->asked.ret,
+		.body_type = (uint8_t)m->asked.body,
+		.hold_until = m->asked.hold_until,
+		.deliver_by = m->asked.deliver_by,
+		.by_mode = m->asked.by_mode,
+		.priority = (uint8_t)(m->asked.priority + PRIORITY_NORMAL),
+		.require_tls = m->asked.require_tls,
 		.peer = conn_peer(s->c),
 		.helo = buf_str(&m->helo),
 		.proto = str_c(m->proto),

@@ -37,10 +37,9 @@ struct smtp_mailing {
 	struct buf sender, envid;
 	char proto[16];
 	struct buf helo;
-	uint8_t ret;
-	bool utf8;        /* SMTPUTF8 was asked for */
-	bool utf8_needed; /* an address or the head goes beyond ASCII */
-	bool eight_bit;   /* the message does */
+	struct smtp_mail asked; /* its slices are not good any more */
+	bool utf8_needed;       /* an address or the head goes beyond ASCII */
+	bool eight_bit;         /* the message does */
 	unsigned rcpts;
 	struct address_store rcpt_store; /* of the first recipient */
 	struct address rcpt;

@@ -56,10 +56,12 @@ void store_on_rcpt(struct peer *p, struct request *req)
 		if (!h || !(h->scopes & SCOPE_SUBMIT))
 			r = err_set(&err, ERR_DENIED, "the login has ended");
 	}
-	if (r == 0 && !store_has_room(p->s->store))
+	if (r == 0 && !store_has_room_for(p->s->store, q.size))
 		r = err_set(&err, ERR_FULL, "disk nearly full: no new mail is taken");
 	if (r == 0)
 		r = directory_rcpt(&p->s->view, q.address, p->who != WHO_MX, &found, &err);
+	if (r == 0 && q.rrvs && found.local)
+		r = directory_since(&p->s->view, found.target, q.rrvs, &err);
 	if (r < 0) {
 		request_fail(&req, &err);
 		return;

@@ -80,10 +80,8 @@ int store_do_lease(struct txn *t, struct store_job *job, struct err *err)
 {
 	struct buf items = BUF(MSG_MAX), rcpts = BUF(MSG_MAX);
 	struct arena arena = ARENA(16 << 20);
-	struct str *busy = arena_array(&arena, BUSY_MAX, sizeof *busy);
-	struct queue_lease_query lq = {
-		.holder = work_of(job)->peer->id, .busy = busy, .room = STORE_ITEMS
-	};
+	struct str *busy;
+	struct queue_lease_query lq = { .holder = work_of(job)->peer->id, .room = STORE_ITEMS };
 	struct queue_lease *l;
 	struct store_domain_item domain;
 	int64_t next_due;
@@ -92,6 +90,7 @@ int store_do_lease(struct txn *t, struct store_job *job, struct err *err)
 
 	work_of(job)->after = after_lease;
 	lq.max = q.max;
+	lq.busy = busy = arena_array(&arena, BUSY_MAX, sizeof *busy);
 	while (busy && lq.busy_count < BUSY_MAX && store_domain_item_next(&q.busy, &domain))
 		busy[lq.busy_count++] = domain.domain;
 	if (queue_lease(t, &lq, &arena, &l, &next_due, err) == 0) {

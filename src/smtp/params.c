@@ -1,10 +1,13 @@
-/* The parameters of MAIL and RCPT: RFC 5321 4.1.2, 1870, 6152, 6531, 4954, 3461. Each is taken only
- * when its extension has been offered, once, and in the form its RFC gives it. */
+/* The parameters of MAIL and RCPT: RFC 5321 4.1.2, 1870, 6152, 3030, 6531, 4954, 3461, 2852, 4865,
+ * 6710, 8689, 7293. Each is taken only when its extension has been offered, once, and in the form
+ * its RFC gives it. */
 #include "smtp/server_private.h"
 
+#include "base/clock.h"
 #include "base/codec.h"
+#include "mail/date.h"
 
-enum { OF_MAIL = 1, OF_RCPT = 2, OF_DSN = 4, OF_AUTH = 8 };
+enum { OF_MAIL = 1, OF_RCPT = 2 };
 
 union target {
 	struct smtp_mail *mail;
@@ -41,8 +44,13 @@ static int take_size(
 static int take_body(
 	const struct smtp_session *s, struct str value, union target to, struct smtp_reply *no)
 {
-	to.mail->eight_bit = str_eqi(value, STR("8BITMIME")); /* RFC 6152 3 */
-	return to.mail->eight_bit || str_eqi(value, STR("7BIT")) ? 0 : -1;
+	if (str_eqi(value, STR("8BITMIME"))) /* RFC 6152 3 */
+		to.mail->body = SMTP_8BITMIME;
+	else if (str_eqi(value, STR("BINARYMIME")) && smtp_offers(s) & SMTP_HAS_CHUNKING)
+		to.mail->body = SMTP_BINARYMIME; /* RFC 3030 3 */
+	else if (!str_eqi(value, STR("7BIT")))
+		return -1;
+	return 0;
 }
 
 static int take_utf8(
@@ -123,26 +131,140 @@ static int take_orcpt(
 	return xtext_ok(text, SMTP_ORCPT_MAX) ? 0 : -1;
 }
 
+/* RFC 2852 4: "BY=SECONDS;MODE"; a time that is over already can only be told of. */
+static int take_by(
+	const struct smtp_session *s, struct str value, union target to, struct smtp_reply *no)
+{
+	struct str time, mode;
+	bool negative, notify;
+	uint64_t seconds;
+	int64_t by;
+
+	if (!str_cut(value, ';', &time, &mode) || mode.n < 1 || mode.n > 2)
+		return -1;
+	notify = to_lower(mode.p[0]) == 'n';
+	if ((!notify && to_lower(mode.p[0]) != 'r') || (mode.n == 2 && to_lower(mode.p[1]) != 't'))
+		return -1;
+	negative = time.n && time.p[0] == '-';
+	if (time.n && (negative || time.p[0] == '+'))
+		time = str_from(time, 1);
+	if (time.n > 9 || !str_u64(time, INT32_MAX, &seconds))
+		return -1;
+	by = negative ? -(int64_t)seconds : (int64_t)seconds;
+	if (!notify && by < s->server->by_min) {
+		smtp_reply_set(no, 501, "5.5.4", "less than %lld seconds cannot be kept",
+			(long long)s->server->by_min);
+		return -1;
+	}
+	to.mail->deliver_by = clock_wall_us() * 1000 + by * CLOCK_SEC;
+	to.mail->by_mode = (uint8_t)((notify ? SMTP_BY_NOTIFY : SMTP_BY_RETURN) |
+		(mode.n == 2 ? SMTP_BY_TRACE : 0));
+	return 0;
+}
+
+/* RFC 4865 5: one of the two, and not later than we have offered. */
+static int hold(const struct smtp_session *s, int64_t until, union target to, struct smtp_reply *no)
+{
+	if (to.mail->hold_until)
+		return -1;
+	to.mail->hold_until = until;
+	if (until <= (clock_wall() + s->server->hold_max) * CLOCK_SEC + CLOCK_SEC)
+		return 0;
+	smtp_reply_set(no, 501, "5.5.4", "messages are held for %lld seconds at most",
+		(long long)s->server->hold_max);
+	return -1;
+}
+
+static int take_holdfor(
+	const struct smtp_session *s, struct str value, union target to, struct smtp_reply *no)
+{
+	uint64_t seconds;
+
+	if (value.n > 9 || !str_u64(value, INT32_MAX, &seconds) || seconds == 0)
+		return -1;
+	return hold(s, clock_wall_us() * 1000 + (int64_t)seconds * CLOCK_SEC, to, no);
+}
+
+static int take_holduntil(
+	const struct smtp_session *s, struct str value, union target to, struct smtp_reply *no)
+{
+	struct date d;
+	int64_t nanos;
+
+	if (!date_iso_parse(value, &d, &nanos))
+		return -1;
+	if (d.unix > INT64_MAX / CLOCK_SEC - 1)
+		d.unix = INT64_MAX / CLOCK_SEC - 1;
+	/* What is over already is the same as now. */
+	return hold(s, d.unix > 0 ? d.unix * CLOCK_SEC + nanos : 1, to, no);
+}
+
+/* RFC 6710 4.1 */
+static int take_priority(
+	const struct smtp_session *s, struct str value, union target to, struct smtp_reply *no)
+{
+	bool low = value.n == 2 && value.p[0] == '-';
+	char digit = value.n ? value.p[value.n - 1] : 'x';
+
+	if (value.n != (low ? 2 : 1) || !is_digit(digit) || (low && digit == '0'))
+		return -1;
+	to.mail->priority = low ? '0' - digit : digit - '0';
+	to.mail->priority_said = true;
+	return 0;
+}
+
+static int take_requiretls(
+	const struct smtp_session *s, struct str value, union target to, struct smtp_reply *no)
+{
+	to.mail->require_tls = true; /* RFC 8689 4.1: no value */
+	return value.n ? -1 : 0;
+}
+
+/* RFC 7293 3.1: a moment, and what to do where it cannot be checked. */
+static int take_rrvs(
+	const struct smtp_session *s, struct str value, union target to, struct smtp_reply *no)
+{
+	struct str when = value, action;
+	struct date d;
+	int64_t nanos;
+
+	if (str_cut(value, ';', &when, &action)) {
+		to.rcpt->rrvs_reject = str_eqi(action, STR("R"));
+		if (!to.rcpt->rrvs_reject && !str_eqi(action, STR("C")))
+			return -1;
+	}
+	if (!date_iso_parse(when, &d, &nanos))
+		return -1;
+	to.rcpt->rrvs = d.unix > 0 ? d.unix : 1;
+	return 0;
+}
+
 static const struct param {
 	struct str name;
-	unsigned flags;
+	unsigned of;
+	unsigned needs; /* SMTP_HAS_: what must have been offered */
 	param_fn *take;
 } params[] = {
-	{ STR_INIT("SIZE"), OF_MAIL, take_size },
-	{ STR_INIT("BODY"), OF_MAIL, take_body },
-	{ STR_INIT("SMTPUTF8"), OF_MAIL, take_utf8 },
-	{ STR_INIT("AUTH"), OF_MAIL | OF_AUTH, take_auth },
-	{ STR_INIT("RET"), OF_MAIL | OF_DSN, take_ret },
-	{ STR_INIT("ENVID"), OF_MAIL | OF_DSN, take_envid },
-	{ STR_INIT("NOTIFY"), OF_RCPT | OF_DSN, take_notify },
-	{ STR_INIT("ORCPT"), OF_RCPT | OF_DSN, take_orcpt },
+	{ STR_INIT("SIZE"), OF_MAIL, 0, take_size },
+	{ STR_INIT("BODY"), OF_MAIL, 0, take_body },
+	{ STR_INIT("SMTPUTF8"), OF_MAIL, 0, take_utf8 },
+	{ STR_INIT("AUTH"), OF_MAIL, SMTP_HAS_AUTH, take_auth },
+	{ STR_INIT("RET"), OF_MAIL, SMTP_HAS_DSN, take_ret },
+	{ STR_INIT("ENVID"), OF_MAIL, SMTP_HAS_DSN, take_envid },
+	{ STR_INIT("BY"), OF_MAIL, SMTP_HAS_BY, take_by },
+	{ STR_INIT("HOLDFOR"), OF_MAIL, SMTP_HAS_HOLD, take_holdfor },
+	{ STR_INIT("HOLDUNTIL"), OF_MAIL, SMTP_HAS_HOLD, take_holduntil },
+	{ STR_INIT("MT-PRIORITY"), OF_MAIL, SMTP_HAS_PRIORITY, take_priority },
+	{ STR_INIT("REQUIRETLS"), OF_MAIL, SMTP_HAS_REQUIRETLS, take_requiretls },
+	{ STR_INIT("NOTIFY"), OF_RCPT, SMTP_HAS_DSN, take_notify },
+	{ STR_INIT("ORCPT"), OF_RCPT, SMTP_HAS_DSN, take_orcpt },
+	{ STR_INIT("RRVS"), OF_RCPT, SMTP_HAS_RRVS, take_rrvs },
 };
 enum { PARAMS = sizeof params / sizeof params[0] };
 
 static bool offered(const struct smtp_session *s, const struct param *p, unsigned command)
 {
-	return s->extended && p->flags & command && (!(p->flags & OF_DSN) || s->server->dsn) &&
-		(!(p->flags & OF_AUTH) || smtp_auth_offered(s));
+	return s->extended && p->of & command && (smtp_offers(s) & p->needs) == p->needs;
 }
 
 static int take_one(const struct smtp_session *s, struct str word, unsigned command,
@@ -162,6 +284,10 @@ static int take_one(const struct smtp_session *s, struct str word, unsigned comm
 			smtp_reply_set(no, 501, "5.5.4",
 				"a parameter is not as it should be: " STR_F,
 				STR_A(params[i].name));
+		return -1;
+	}
+	if (str_eqi(name, STR("REQUIRETLS")) && s->server->require_tls) { /* RFC 8689 2 */
+		smtp_reply_set(no, 530, "5.7.10", "REQUIRETLS needs TLS");
 		return -1;
 	}
 	/* RFC 5321 4.1.1.11 */

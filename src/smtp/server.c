@@ -15,20 +15,21 @@ enum {
 };
 #define LINGER (2 * CLOCK_SEC)
 
-static smtp_command_fn do_helo, do_ehlo, do_rset, do_noop, do_help, do_vrfy, do_expn, do_quit;
+static smtp_command_fn do_rset, do_noop, do_help, do_vrfy, do_expn, do_quit;
 
 static const struct smtp_command {
 	struct str name;
 	smtp_command_fn *run;
 	unsigned flags;
 } commands[] = {
-	{ STR_INIT("EHLO"), do_ehlo, LEADS_NOWHERE },
-	{ STR_INIT("HELO"), do_helo, LEADS_NOWHERE },
+	{ STR_INIT("EHLO"), smtp_do_ehlo, LEADS_NOWHERE },
+	{ STR_INIT("HELO"), smtp_do_helo, LEADS_NOWHERE },
 	{ STR_INIT("STARTTLS"), smtp_do_starttls, NEEDS_HELLO | NO_ARGUMENT },
 	{ STR_INIT("AUTH"), smtp_do_auth, NEEDS_HELLO },
 	{ STR_INIT("MAIL"), smtp_do_mail, NEEDS_HELLO },
 	{ STR_INIT("RCPT"), smtp_do_rcpt, NEEDS_HELLO },
-	{ STR_INIT("DATA"), smtp_do_data, NEEDS_HELLO | NO_ARGUMENT },
+	{ STR_INIT("DATA"), smtp_do_data, NO_ARGUMENT },
+	{ STR_INIT("BDAT"), smtp_do_bdat, 0 },
 	{ STR_INIT("RSET"), do_rset, NO_ARGUMENT | LEADS_NOWHERE },
 	{ STR_INIT("NOOP"), do_noop, LEADS_NOWHERE },
 	{ STR_INIT("HELP"), do_help, LEADS_NOWHERE },
@@ -90,55 +91,6 @@ bool smtp_budget_over(struct smtp_session *s)
 		L_U64("most", s->budget->most[what]));
 	smtp_goodbye(s, 421, "4.7.0", budget_words(what));
 	return true;
-}
-
-/* RFC 5321 4.1.1.1 wants a domain or an address literal. Real clients give much else, so all that
- * could not do harm in a Received field or a log line is let pass. */
-static bool helo_valid(struct str name)
-{
-	if (name.n == 0 || name.n > SMTP_HELO_MAX)
-		return false;
-	for (size_t i = 0; i < name.n; i++)
-		if (!is_alnum(name.p[i]) && !memchr("-._:[]+/=#*~", name.p[i], 12))
-			return false;
-	return true;
-}
-
-/* EHLO and HELO at any time start anew (RFC 5321 4.1.4). */
-static bool hello(struct smtp_session *s, struct str name, bool extended)
-{
-	if (!helo_valid(name)) {
-		smtp_say(
-			s, 501, "5.5.4", STR("expected your name: a domain or an address literal"));
-		return false;
-	}
-	smtp_txn_end(s);
-	buf_clear(&s->helo);
-	buf_add(&s->helo, name);
-	s->extended = extended;
-	return buf_ok(&s->helo);
-}
-
-static int do_helo(struct smtp_session *s, struct str arg, struct err *err)
-{
-	if (hello(s, arg, false))
-		smtp_say(s, 250, "", s->server->name);
-	return 0;
-}
-
-static int do_ehlo(struct smtp_session *s, struct str arg, struct err *err)
-{
-	if (!hello(s, arg, true))
-		return 0;
-	conn_writef(s->c, "250-" STR_F "\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n",
-		STR_A(s->server->name), (unsigned long long)s->server->limits.message);
-	if (s->server->starttls && !s->secure)
-		conn_write(s->c, STR("250-STARTTLS\r\n"));
-	smtp_write_auth(s);
-	if (s->server->dsn)
-		conn_write(s->c, STR("250-DSN\r\n"));
-	conn_write(s->c, STR("250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8\r\n"));
-	return 0;
 }
 
 static int do_rset(struct smtp_session *s, struct str arg, struct err *err)

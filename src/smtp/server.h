@@ -45,19 +45,30 @@ struct smtp_peer {
 	bool secure;
 };
 
+enum smtp_body { SMTP_7BIT, SMTP_8BITMIME, SMTP_BINARYMIME }; /* RFC 6152, RFC 3030 */
+enum { SMTP_BY_RETURN = 1, SMTP_BY_NOTIFY = 2, SMTP_BY_TRACE = 4 };
+
 struct smtp_mail {
 	struct address from; /* null for reports */
 	uint64_t size;       /* as declared, 0: not said */
-	bool eight_bit;      /* BODY=8BITMIME */
-	bool utf8;           /* SMTPUTF8 */
-	uint8_t ret;         /* RFC 3461 4.3: 0 not said, 1 FULL, 2 HDRS */
-	struct str envid;    /* RFC 3461 4.4, as xtext */
+	enum smtp_body body;
+	bool utf8;          /* SMTPUTF8 */
+	uint8_t ret;        /* RFC 3461 4.3: 0 not said, 1 FULL, 2 HDRS */
+	struct str envid;   /* RFC 3461 4.4, as xtext */
+	int64_t hold_until; /* RFC 4865: ns since 1970; 0: not said */
+	int64_t deliver_by; /* RFC 2852: the same, */
+	uint8_t by_mode;    /* and SMTP_BY_RETURN or _NOTIFY, maybe _TRACE */
+	int priority;       /* RFC 6710: -9 to 9 */
+	bool priority_said;
+	bool require_tls; /* RFC 8689 */
 };
 
 struct smtp_rcpt {
 	struct address to; /* domain empty: postmaster of this server */
 	uint8_t notify;    /* RFC 3461 4.1: 0 not said, or 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY */
 	struct str orcpt;  /* RFC 3461 4.2: "type;xtext" */
+	int64_t rrvs;      /* RFC 7293: seconds since 1970; 0: not said */
+	bool rrvs_reject;  /* rather than pass it on to a server that cannot check */
 };
 
 /* All but login() give 0, or -1 with the reply to send. Slices are good for the call only. */
@@ -70,7 +81,7 @@ struct smtp_policy {
 	int (*mail)(void *arg, const struct smtp_peer *peer, const struct smtp_mail *mail,
 		struct smtp_reply *no);
 	int (*rcpt)(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no);
-	int (*data)(void *arg, struct smtp_reply *no); /* DATA, before the 354 */
+	int (*data)(void *arg, struct smtp_reply *no); /* before the 354, or the first BDAT */
 	int (*body)(
 		void *arg, struct str piece, struct smtp_reply *no); /* after -1 not called again */
 	/* The message is ours: durable when 0. `id` is what the client is told. */
@@ -93,6 +104,7 @@ enum { SMTP_TRUSTED = 4 };
 struct smtp_limits {
 	uint64_t message; /* bytes of a message */
 	unsigned rcpts;   /* RFC 5321 4.5.3.1.8: at least 100 */
+	unsigned mails;   /* transactions of one session */
 	size_t text_line; /* bytes of a line of text; RFC 5321 4.5.3.1.6 asks for 998 */
 	unsigned errors;  /* bad commands and refusals since the last accepted message */
 	unsigned idling;  /* commands that lead nowhere since the last accepted message */
@@ -106,6 +118,7 @@ struct smtp_limits {
 #define SMTP_LIMITS                                                                                \
 	((struct smtp_limits){ .message = 50 << 20,                                                \
 		.rcpts = 1000,                                                                     \
+		.mails = 1000000,                                                                  \
 		.text_line = 65536,                                                                \
 		.errors = 20,                                                                      \
 		.idling = 300,                                                                     \
@@ -135,7 +148,15 @@ struct smtp_server {
 	bool secure;        /* the connection counts as encrypted from its first byte */
 	bool auth;          /* offer AUTH within TLS */
 	bool auth_required; /* RFC 6409 4.3: no MAIL before it */
-	bool dsn;           /* offer RFC 3461: the policy honours its parameters */
+	/* Extensions that the policy honours. */
+	bool dsn;          /* RFC 3461 */
+	bool chunking;     /* RFC 3030, with BINARYMIME */
+	int64_t by_min;    /* RFC 2852: least seconds for BY=...;R; 0: not offered */
+	int64_t hold_max;  /* RFC 4865, where one may log in: most seconds; 0: not offered */
+	bool priority;     /* RFC 6710, where one may log in */
+	bool require_tls;  /* RFC 8689, within TLS */
+	bool rrvs;         /* RFC 7293 */
+	bool tells_limits; /* RFC 9422 */
 	struct smtp_limits limits;
 	const struct smtp_guard *guard; /* NULL: nobody */
 };

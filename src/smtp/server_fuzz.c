@@ -18,7 +18,7 @@ static void check(bool ok)
 }
 
 struct watch {
-	bool logged_in, in_mail, in_data;
+	bool logged_in, in_mail, in_data, binary;
 	unsigned rcpts;
 };
 
@@ -43,7 +43,9 @@ static int mail(
 
 	check(!w->in_mail && peer->helo.n > 0);
 	check(peer->authenticated == w->logged_in);
+	check(m->priority >= -9 && m->priority <= 9 && m->hold_until >= 0);
 	w->in_mail = true;
+	w->binary = m->body == SMTP_BINARYMIME;
 	return 0;
 }
 
@@ -69,7 +71,8 @@ static int body(void *arg, struct str piece, struct smtp_reply *no)
 {
 	const struct watch *w = arg;
 
-	check(w->in_data && piece.n > 0 && memchr(piece.p, '\0', piece.n) == NULL);
+	check(w->in_data && piece.n > 0);
+	check(w->binary || memchr(piece.p, '\0', piece.n) == NULL);
 	return 0;
 }
 
@@ -128,6 +131,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
 	server.auth_required = input[0] & 8;
 	server.dsn = input[0] & 16;
 	server.limits.message = input[0] & 32 ? 100 : 1 << 20;
+	server.chunking = server.priority = server.require_tls = server.rrvs = input[0] & 64;
+	server.by_min = server.hold_max = input[0] & 64 ? 60 : 0;
+	server.tells_limits = input[0] & 128;
 	c = conn_mem(str_make(input + 2, n - 2), input[1]);
 	if (!c)
 		return 0;

@@ -3,6 +3,7 @@
 
 #include "base/utf8.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* What policy and log are told of an address. */
@@ -47,6 +48,16 @@ static bool needs_utf8(struct str path, bool utf8, struct smtp_reply *no)
 	return true;
 }
 
+static int accept_mail(struct smtp_session *s, const struct smtp_mail *mail)
+{
+	char text[32] = "ok";
+
+	s->mails++;
+	if (mail->priority_said) /* RFC 6710 4.1: the client is told which one counts */
+		snprintf(text, sizeof text, "ok, priority %d", mail->priority);
+	return smtp_say(s, 250, "2.1.0", str_c(text));
+}
+
 int smtp_do_mail(struct smtp_session *s, struct str arg, struct err *err)
 {
 	struct smtp_peer peer = { buf_str(&s->helo), NULL, s->authenticated, s->secure };
@@ -64,6 +75,8 @@ int smtp_do_mail(struct smtp_session *s, struct str arg, struct err *err)
 		return smtp_say(s, 530, "5.7.0", STR("log in first"));
 	if (!str_take(&arg, STR("FROM:")))
 		return smtp_say(s, 501, "5.5.4", STR("expected MAIL FROM:<address>"));
+	if (s->mails >= s->server->limits.mails) /* RFC 9422 4.1 */
+		return smtp_goodbye(s, 421, "4.7.0", "enough messages for one connection");
 	arg = skip_spaces(arg);
 	txn = calloc(1, sizeof *txn);
 	if (!txn)
@@ -80,9 +93,10 @@ int smtp_do_mail(struct smtp_session *s, struct str arg, struct err *err)
 	} else {
 		mail.from = txn->from;
 		txn->utf8 = mail.utf8;
+		txn->binary = mail.body == SMTP_BINARYMIME;
 		peer.proto = proto_name(s, mail.utf8);
 		if (s->policy->mail(s->policy->arg, &peer, &mail, &no) == 0)
-			return smtp_say(s, 250, "2.1.0", STR("ok"));
+			return accept_mail(s, &mail);
 		smtp_refuse(s, "mail", path_of(arg, rest), &no);
 	}
 	smtp_txn_end(s);
@@ -99,6 +113,8 @@ int smtp_do_rcpt(struct smtp_session *s, struct str arg, struct err *err)
 
 	if (!s->txn)
 		return smtp_say(s, 503, "5.5.1", STR("MAIL first"));
+	if (s->txn->in.begun) /* by BDAT */
+		return smtp_say(s, 503, "5.5.1", STR("the message has begun"));
 	if (!str_take(&arg, STR("TO:")))
 		return smtp_say(s, 501, "5.5.4", STR("expected RCPT TO:<address>"));
 	arg = skip_spaces(arg);

@@ -220,3 +220,16 @@ int directory_secret(
 		return err_set(err, ERR_TEMP, "out of memory for a secret");
 	return got == 1 ? 0 : -1;
 }
+
+int directory_since(struct view *v, uint64_t target, int64_t since, struct err *err)
+{
+	int64_t created = 0;
+
+	if (db_int(v->db, &created,
+		    "SELECT c.created FROM address a JOIN account c ON c.id = a.account WHERE a.id "
+		    "= $1",
+		    DB_ARGS(DB_I((int64_t)target)), err) < 0)
+		return -1;
+	return created > since ? err_set(err, ERR_EXISTS, "the mailbox has another owner since")
+			       : 0;
+}

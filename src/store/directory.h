@@ -29,6 +29,10 @@ struct directory_rcpt {
 int directory_rcpt(struct view *v, struct str address, bool anywhere, struct directory_rcpt *out,
 	struct err *err);
 
+/* RFC 7293 5: has the mailbox behind the address number had the same owner since then? ERR_EXISTS:
+ * its account is newer. An alias belongs to no account, so nothing is known against it. */
+int directory_since(struct view *v, uint64_t target, int64_t since, struct err *err);
+
 /* May the account use this sender address: one of its own, or an alias that leads to it? */
 int directory_sender(struct view *v, uint64_t account, struct str address, struct err *err);
 /* Is it an address of a local domain (the operator may use any)? */

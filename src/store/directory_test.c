@@ -1,6 +1,8 @@
 #include "store/directory.h"
 #include "store/store_help_test.h"
 
+#include <time.h>
+
 struct question {
 	const char *address;
 	bool anywhere;
@@ -263,6 +265,38 @@ static void sealed_bytes_are_kept_as_they_are(void **state)
 	store_close(&s);
 }
 
+struct since {
+	const char *address;
+	int64_t since;
+};
+
+static int ask_since(struct view *v, void *arg, struct err *err)
+{
+	const struct since *q = arg;
+	struct directory_rcpt found;
+
+	if (directory_rcpt(v, str_c(q->address), false, &found, err) < 0)
+		return -1;
+	return directory_since(v, found.target, q->since, err);
+}
+
+static void a_mailbox_is_as_old_as_its_account(void **state)
+{
+	struct store *s = open_store(state);
+	struct since q = { "ann@example.org", (int64_t)time(NULL) - 1000 };
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	add_alias(s, "team@example.org", "ann@example.org");
+	assert_int_equal(look(s, ask_since, &q, &err), -1);
+	assert_int_equal(err.kind, ERR_EXISTS);
+	q.since += 2000;
+	assert_int_equal(look(s, ask_since, &q, &err), 0);
+	q = (struct since){ "team@example.org", 1 };
+	assert_int_equal(look(s, ask_since, &q, &err), 0);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +311,7 @@ int main(void)
 		TEST(a_removed_account_is_gone_and_its_name_is_free),
 		TEST(an_address_is_given_once),
 		TEST(sealed_bytes_are_kept_as_they_are),
+		TEST(a_mailbox_is_as_old_as_its_account),
 	};
 
 	log_capture(test_quiet, NULL);

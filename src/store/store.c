@@ -14,7 +14,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { REPLAY_COMMIT = 1000 };
+enum { REPLAY_COMMIT = 1000, LARGE = 1 << 20 };
 
 void job_list_init(struct job_list *l)
 {
@@ -290,4 +290,12 @@ void store_figures(struct store *s, struct store_figures *f)
 bool store_has_room(struct store *s)
 {
 	return atomic_load(&s->has_room);
+}
+
+bool store_has_room_for(struct store *s, uint64_t bytes)
+{
+	if (!store_has_room(s) || bytes < LARGE || s->options.reserve_bytes == 0)
+		return store_has_room(s);
+	return io_free_bytes(s->dir) >= s->options.reserve_bytes &&
+		io_free_bytes(s->dir) - s->options.reserve_bytes >= bytes;
 }

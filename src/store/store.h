@@ -91,5 +91,7 @@ void store_figures(struct store *s, struct store_figures *f); /* any thread */
 bool store_has_room(struct store *s);                         /* above the reserve; any thread */
 /* Does the index lack what lazy jobs have done? Then ask by a job. Any thread. */
 bool store_is_behind(struct store *s);
+/* The same, with a message of so many bytes added. */
+bool store_has_room_for(struct store *s, uint64_t bytes);
 
 #endif

@@ -52,7 +52,8 @@ def test_the_extensions_are_those_that_work(demo):
     with Raw(demo) as s:
         _, said = s.hello()
         assert set(w.split()[0] for w in said[1:]) == {
-            "PIPELINING", "SIZE", "8BITMIME", "STARTTLS", "ENHANCEDSTATUSCODES", "SMTPUTF8"}
+            "PIPELINING", "SIZE", "8BITMIME", "STARTTLS", "ENHANCEDSTATUSCODES", "SMTPUTF8",
+            "DSN", "CHUNKING", "BINARYMIME", "DELIVERBY", "RRVS", "LIMITS"}
         s.ok("STARTTLS", 220)
         s.start_tls()
         _, said = s.ok("EHLO client.test")

@@ -1,8 +1,9 @@
 /* smtp.c - plays the dialogues in smtp/ against the SMTP server with a policy made for them.
  *
  * Options: "submission" (587: STARTTLS, then a login is needed), "submissions" (465), "auth" (a
- * login is possible), "tls" (STARTTLS is offered), "dsn", and numbers: size rcpts line errors
- * idling logins.
+ * login is possible), "tls" (STARTTLS is offered), the extensions "dsn", "chunking", "priority",
+ * "requiretls", "rrvs", "limits", and numbers: size rcpts mails line errors idling logins, "by"
+ * (the least seconds of DELIVERBY), "hold" (the most of FUTURERELEASE).
  *
  * The policy: ann@mx.test with the password "pw" may log in and send as herself. mx.test is local.
  * Of its users "nobody" does not exist, "full" is over quota, "later" cannot be told now; everybody
@@ -13,6 +14,7 @@
  */
 #include "script.h"
 
+#include "base/clock.h"
 #include "smtp/server.h"
 
 #include <string.h>
@@ -52,6 +54,14 @@ static int login(void *arg, struct str name, const struct secret *password, stru
 	return 0;
 }
 
+/* Rounded, so that it does not depend on how fast the machine is. */
+static long long seconds_from_now(int64_t ns)
+{
+	int64_t s = ns / CLOCK_SEC - clock_wall();
+
+	return (long long)((s + 1000005) / 10 * 10 - 1000000);
+}
+
 static int mail(
 	void *arg, const struct smtp_peer *peer, const struct smtp_mail *m, struct smtp_reply *no)
 {
@@ -64,14 +74,22 @@ static int mail(
 	buf_addf(f, " proto=%s helo=" STR_F, peer->proto, STR_A(peer->helo));
 	if (m->size)
 		buf_addf(f, " size=%llu", (unsigned long long)m->size);
-	if (m->eight_bit)
-		buf_addz(f, " 8bit");
+	if (m->body)
+		buf_addz(f, m->body == SMTP_BINARYMIME ? " binary" : " 8bit");
 	if (m->utf8)
 		buf_addz(f, " utf8");
 	if (m->ret)
 		buf_addf(f, " ret=%u", m->ret);
 	if (m->envid.n)
 		buf_addf(f, " envid=" STR_F, STR_A(m->envid));
+	if (m->hold_until)
+		buf_addf(f, " hold=%lld", seconds_from_now(m->hold_until));
+	if (m->deliver_by)
+		buf_addf(f, " by=%lld;%u", seconds_from_now(m->deliver_by), m->by_mode);
+	if (m->priority_said)
+		buf_addf(f, " priority=%d", m->priority);
+	if (m->require_tls)
+		buf_addz(f, " requiretls");
 	buf_addz(f, "\n");
 	if (!st->logged_in || str_eq(m->from.local, STR("ann")))
 		return 0;
@@ -111,6 +129,8 @@ static int rcpt(void *arg, const struct smtp_rcpt *r, struct smtp_reply *no)
 		buf_addf(f, " notify=%u", r->notify);
 	if (r->orcpt.n)
 		buf_addf(f, " orcpt=" STR_F, STR_A(r->orcpt));
+	if (r->rrvs)
+		buf_addf(f, " rrvs=%lld%s", (long long)r->rrvs, r->rrvs_reject ? ";R" : "");
 	buf_addz(f, "\n");
 	return 0;
 }
@@ -183,11 +203,21 @@ static void configure(const struct script *s, struct smtp_server *server)
 	server->auth_required = submission || submissions;
 	server->auth = server->auth_required || script_has(s, STR("auth"));
 	server->dsn = script_has(s, STR("dsn"));
+	server->chunking = script_has(s, STR("chunking"));
+	server->priority = script_has(s, STR("priority"));
+	server->require_tls = script_has(s, STR("requiretls"));
+	server->rrvs = script_has(s, STR("rrvs"));
+	server->tells_limits = script_has(s, STR("limits"));
+	if (script_number(s, STR("by"), &v))
+		server->by_min = (int64_t)v;
+	if (script_number(s, STR("hold"), &v))
+		server->hold_max = (int64_t)v;
 	if (script_number(s, STR("size"), &v))
 		server->limits.message = v;
 	if (script_number(s, STR("line"), &v))
 		server->limits.text_line = v;
 	set_number(s, STR("rcpts"), &server->limits.rcpts);
+	set_number(s, STR("mails"), &server->limits.mails);
 	set_number(s, STR("errors"), &server->limits.errors);
 	set_number(s, STR("idling"), &server->limits.idling);
 	set_number(s, STR("logins"), &server->limits.logins);
