@@ -537,6 +537,7 @@ static int do_result(struct txn *t, struct store_job *job, struct err *err)
 			item.code, item.status, item.text, item.remote, item.delay_told != 0 };
 	}
 	report.id = q.call;
+	report.flags = q.flags;
 	if (report.wanted && body_of(w, q.size, q.facts, q.refs, &report.body, err) < 0)
 		goto out;
 	if (queue_results(t, w->peer->id, q.lease, results, n, &report, err) == 0)

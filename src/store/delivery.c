@@ -22,8 +22,9 @@ struct handout {
 	struct arena arena;
 	struct map met; /* destinations, by address or account */
 	struct destination *local, *elsewhere, *gone;
+	struct destination *told;         /* delivered here, and the sender wants to hear of it */
 	const struct delivery_rcpt *rcpt; /* whose destinations are being added */
-	uint32_t locals, queued;
+	uint32_t locals, queued, tolds;   /* queued: with those who are only told of */
 	uint64_t body;
 };
 
@@ -105,6 +106,32 @@ static int add_gone(struct handout *h, struct err *err)
 	return add_queued(h, &h->gone, h->rcpt->address, domain, err);
 }
 
+/* RFC 3461 5.2.3: asked for, and there is somebody to tell. The report is the courier's work. */
+static int add_told(struct handout *h, struct err *err)
+{
+	struct str local, domain = STR("");
+
+	if (!(h->rcpt->notify & STORE_NOTIFY_SUCCESS) || h->d->sender.n == 0)
+		return 0;
+	str_rcut(h->rcpt->address, '@', &local, &domain);
+	h->tolds++;
+	return add_queued(h, &h->told, h->rcpt->address, domain, err);
+}
+
+static bool leads_here(const struct destination *d)
+{
+	while (d && !d->account)
+		d = d->next;
+	return d;
+}
+
+static int add_local(struct handout *h, struct destination *where, struct err *err)
+{
+	if (leads_here(where) && add_told(h, err) < 0)
+		return -1;
+	return add_destinations(h, where, err);
+}
+
 static int add_rcpt(struct handout *h, struct err *err)
 {
 	struct directory_rcpt found = { .target = h->rcpt->target, .local = true };
@@ -117,7 +144,7 @@ static int add_rcpt(struct handout *h, struct err *err)
 	if (!found.local)
 		return add_foreign(h, err);
 	if (directory_expand(&h->t->view, found.target, &h->arena, &where, &why) == 0)
-		return add_destinations(h, where, err);
+		return add_local(h, where, err);
 	if (why.kind == ERR_NOTFOUND)
 		return add_gone(h, err);
 	*err = why;
@@ -261,6 +288,8 @@ static int queue_one(struct handout *h, const struct queued *q, uint8_t state, s
 		(rrvs.rrvs && emit_queue_rrvs(h->t, &rrvs, err) < 0))
 		return -1;
 	queue_expect(h->t->leases, e.domain, e.next);
+	if (state == STORE_DELIVERED)
+		return 0;
 	return trace(h, "queued", q->d.address,
 		state == STORE_FAILED ? STR("gone meanwhile: will be reported") : STR(""), err);
 }
@@ -314,7 +343,8 @@ static int put_queue(struct handout *h, struct err *err)
 
 	if (emit_queue_put(h->t, &e, err) < 0 ||
 		queue_all(h, h->elsewhere, STORE_DEFERRED, err) < 0 ||
-		queue_all(h, h->gone, STORE_FAILED, err) < 0)
+		queue_all(h, h->gone, STORE_FAILED, err) < 0 ||
+		queue_all(h, h->told, STORE_DELIVERED, err) < 0)
 		return -1;
 	return put_options(h, err);
 }
@@ -325,7 +355,7 @@ static int trace_arrival(struct handout *h, struct err *err)
 	int r;
 
 	buf_addf(&text, "%" PRIu64 " bytes, %u here, %u to send", h->d->prefix.n + h->d->body.size,
-		h->locals, h->queued);
+		h->locals, h->queued - h->tolds);
 	buf_add(&text, STR(", from "));
 	buf_add(&text, str_head(h->d->how, 400));
 	r = trace(h, "accepted", h->d->sender, buf_str(&text), err);
@@ -373,7 +403,7 @@ int delivery_accept(
 	}
 	r = hand_out(&h, err);
 	*local = h.locals;
-	*queued = h.queued;
+	*queued = h.queued - h.tolds;
 out:
 	map_free(&h.met);
 	arena_free(&h.arena);

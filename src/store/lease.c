@@ -14,7 +14,8 @@ enum {
 	LEASE_ROOM = 4096, /* no further lease in less */
 	RCPT_ROOM = 2048,  /* no further recipient in less */
 	LEASE_FIXED = 128,
-	RCPT_FIXED = 64
+	RCPT_FIXED = 64,
+	AGE_TURNS = 8
 };
 
 /* The domain's place in the schedule, made when it is new. NULL: out of memory, or too many. */
@@ -176,22 +177,28 @@ static bool is_leased(const struct choice *c, uint64_t rcpt)
 	return map_get_u64(&c->t->leases->rcpts, rcpt) != NULL;
 }
 
+/* A recipient that may be given. */
+struct first {
+	uint64_t message;
+	int64_t next;
+};
+
 /* The first due recipient of this priority in the domain that nobody works on. 1, 0, -1. */
 static int first_of_priority(
-	struct choice *c, struct str domain, int64_t priority, uint64_t *message, struct err *err)
+	struct choice *c, struct str domain, int64_t priority, struct first *f, struct err *err)
 {
 	struct rows *r;
 	int got;
 
 	if (db_query(c->t->view.db, &r,
-		    "SELECT id, message FROM queue_rcpt WHERE domain = $1 AND priority = $2 AND "
-		    "next <= $3 ORDER BY next",
+		    "SELECT id, message, next FROM queue_rcpt WHERE domain = $1 AND priority = $2 "
+		    "AND next <= $3 ORDER BY next",
 		    DB_ARGS(DB_T(domain), DB_I(priority), DB_I(c->t->now)), err) < 0)
 		return -1;
 	while ((got = rows_next(r, err)) == 1 && is_leased(c, (uint64_t)rows_int(r, 0)))
 		;
 	if (got == 1)
-		*message = (uint64_t)rows_int(r, 1);
+		*f = (struct first){ (uint64_t)rows_int(r, 1), rows_int(r, 2) };
 	rows_free(&r);
 	return got;
 }
@@ -204,15 +211,24 @@ static int lower_priority(struct choice *c, struct str domain, int64_t *priority
 		DB_ARGS(DB_T(domain), DB_I(*priority)), err);
 }
 
-/* RFC 6710 4.1: what is more urgent goes first. 1, 0, -1. */
+/* RFC 6710 4.1: what is more urgent goes first; but one of eight goes to what has waited longest,
+ * so that nothing waits for ever. 1, 0, -1. */
 static int first_free(struct choice *c, struct str domain, uint64_t *message, struct err *err)
 {
+	bool oldest = ++c->t->leases->turn % AGE_TURNS == 0;
 	int64_t priority = PRIORITY_ZERO + 1;
-	int found = 0, more;
+	struct first best = { 0 }, f;
+	int found = 0, got = 0, more;
 
-	while (found == 0 && (more = lower_priority(c, domain, &priority, err)) != 0)
-		found = more < 0 ? -1 : first_of_priority(c, domain, priority, message, err);
-	return found;
+	while ((oldest || found == 0) && got >= 0 &&
+		(more = lower_priority(c, domain, &priority, err)) != 0) {
+		got = more < 0 ? -1 : first_of_priority(c, domain, priority, &f, err);
+		if (got == 1 && (!found || f.next <= best.next))
+			best = f;
+		found |= got == 1;
+	}
+	*message = best.message;
+	return got < 0 ? -1 : found;
 }
 
 static void unpack_options(struct str packed, struct delivery_options *o)

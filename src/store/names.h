@@ -8,6 +8,7 @@ enum { STORE_FLAGS = 31 };
 enum { STORE_DRAFTS = 1, STORE_SENT = 2, STORE_JUNK = 4, STORE_TRASH = 8, STORE_ARCHIVE = 16 };
 enum { STORE_DOMAIN_LOCAL = 1, STORE_DOMAIN_RELAY = 2 };
 enum { STORE_VERIFIER = 1, STORE_TLS_KEY, STORE_PROVIDER, STORE_DKIM };
+enum { STORE_NOTIFY_SUCCESS = 2 }; /* RFC 3461 4.1; the other bits only the courier reads */
 /* State of a queued recipient, and what became of it. */
 enum {
 	STORE_DELIVERED = 1,

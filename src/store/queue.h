@@ -5,7 +5,8 @@
  * process, and then the recipients are due again. Results are durable per recipient. The last
  * recipient takes its message along. All times are seconds since 1970.
  *
- * Of what is due in a domain, higher priority goes first, then what has been due for longer.
+ * Of what is due in a domain, higher priority goes first, then what has been due for longer; but
+ * every eighth choice goes by age alone, so that a stream of urgent mail starves nothing.
  *
  * A recipient that had gone when its message was committed comes with `failed`: the holder makes
  * the report and does not try. Errors: ERR_NOTFOUND no such lease or message; ERR_DENIED another's.
@@ -77,6 +78,7 @@ struct queue_result {
 struct queue_report {
 	bool wanted; /* there is one: its body goes to the message's sender, from nobody */
 	uint64_t id; /* queue id of the report */
+	uint32_t flags;
 	struct delivery_body body;
 };
 int queue_results(struct txn *t, uint64_t holder, uint64_t lease, const struct queue_result *r,

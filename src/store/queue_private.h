@@ -25,6 +25,7 @@ struct leases {
 	struct map by_id; /* struct lease */
 	struct map rcpts; /* by recipient: its lease */
 	uint64_t next;
+	unsigned turn;      /* choices made */
 	struct map domains; /* struct queue_domain by name */
 	struct heap due;
 };

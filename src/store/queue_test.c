@@ -15,6 +15,7 @@ struct ask {
 	struct delivery_options options; /* of the last one given */
 	int64_t rrvs;
 	uint8_t rrvs_mode;
+	bool delivered;
 };
 
 static int do_lease(struct txn *t, void *arg, struct err *err)
@@ -39,6 +40,7 @@ static int do_lease(struct txn *t, void *arg, struct err *err)
 		a->options = l->options;
 		a->rrvs = l->rcpts[0].rrvs;
 		a->rrvs_mode = l->rcpts[0].rrvs_mode;
+		a->delivered = l->rcpts[0].delivered;
 
 		buf_addf(&b, "%s%llu:%.*s[", a->text, (unsigned long long)l->message,
 			(int)l->domain.n, l->domain.p);
@@ -436,6 +438,59 @@ static void what_is_urgent_goes_first(void **state)
 	store_close(&s);
 }
 
+static void what_waits_longest_is_not_starved(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1, .max = 1 };
+	bool met = false;
+
+	mail_with(s, 1, "x@a.example", &(struct delivery_options){ .priority = -9 }, 0);
+	for (uint64_t i = 2; i < 12; i++)
+		mail_with(s, i, "x@a.example", &(struct delivery_options){ .priority = 9 }, 0);
+	for (int i = 0; i < 8 && !met; i++) {
+		lease(s, &a);
+		met = str_starts(str_c(a.text), STR("1:"));
+	}
+	assert_true(met);
+	store_close(&s);
+}
+
+/* RFC 3461 5.2.3 */
+static void who_wants_to_hear_of_a_delivery_here_is_told_of_it(void **state)
+{
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	struct mail_test m = { .id = 7,
+		.sender = "joe@far.example",
+		.to = "ann@example.org",
+		.body = "hello",
+		.notify = 2 };
+	struct tell t = { .holder = 1,
+		.state = STORE_DELIVERED,
+		.report = "Subject: delivered\r\n\r\nit is\r\n",
+		.report_id = 70 };
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	assert_int_equal(mail(s, &m, &err), 0);
+	assert_int_equal(m.local, 1);
+	assert_int_equal(m.queued, 0);
+	lease(s, &a);
+	assert_string_equal(a.text, "7:example.org[ann@example.org/0] ");
+	assert_true(a.delivered);
+	t.lease = a.lease[0];
+	t.rcpt = a.rcpt[0];
+	assert_int_equal(tell(s, &t), ERR_NONE);
+	lease(s, &a);
+	assert_string_equal(a.text, "70:far.example[joe@far.example/0] ");
+	m.id = 8;
+	m.sender = "";
+	assert_int_equal(mail(s, &m, &err), 0);
+	lease(s, &a);
+	assert_string_equal(a.text, "");
+	store_close(&s);
+}
+
 static void what_a_message_asks_for_comes_with_its_lease(void **state)
 {
 	struct store *s = open_store(state);
@@ -480,6 +535,8 @@ int main(void)
 		TEST(a_queued_message_is_sent_as_it_was_accepted),
 		TEST(a_held_message_is_not_given_before_its_time),
 		TEST(what_is_urgent_goes_first),
+		TEST(what_waits_longest_is_not_starved),
+		TEST(who_wants_to_hear_of_a_delivery_here_is_told_of_it),
 		TEST(what_a_message_asks_for_comes_with_its_lease),
 	};
 

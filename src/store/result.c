@@ -99,18 +99,25 @@ out:
 	return got < 0 ? -1 : 0;
 }
 
-/* Who the report goes to. 1, 0 nobody (RFC 5321 6.1: a report causes none), -1. */
-static int read_sender(struct txn *t, uint64_t message, struct buf *sender, struct err *err)
+/* Who the report goes to. 1, 0 nobody (RFC 5321 6.1: a report causes none), -1. RFC 8689 5: the
+ * report on a message that must have TLS must have it, too. */
+static int read_sender(
+	struct txn *t, uint64_t message, struct buf *sender, bool *require_tls, struct err *err)
 {
 	struct rows *r;
 	int got;
 
-	if (db_query(t->view.db, &r, "SELECT sender FROM queue_message WHERE id = $1",
+	if (db_query(t->view.db, &r, "SELECT sender, options FROM queue_message WHERE id = $1",
 		    DB_ARGS(ID(message)), err) < 0)
 		return -1;
 	got = rows_next(r, err);
-	if (got == 1)
+	if (got == 1) {
+		struct str options = rows_str(r, 1);
+		struct effect_queue_options_row row;
+
 		buf_add(sender, rows_str(r, 0));
+		*require_tls = effect_queue_options_row_next(&options, &row) && row.require_tls;
+	}
 	rows_free(&r);
 	return got == 1 ? sender->n > 0 : got;
 }
@@ -124,12 +131,13 @@ static int put_report(
 	struct delivery d = { .id = report->id,
 		.anywhere = true,
 		.any_sender = true,
+		.flags = report->flags,
 		.how = STR("the mail system"),
 		.body = report->body,
 		.rcpts = &rcpt,
 		.rcpt_count = 1 };
 	uint32_t local, queued;
-	int got = read_sender(t, about, &sender, err);
+	int got = read_sender(t, about, &sender, &d.options.require_tls, err);
 
 	rcpt.address = buf_str(&sender);
 	if (got == 1 && delivery_accept(t, &d, &local, &queued, &why) < 0) {

@@ -132,6 +132,7 @@ struct mail_test {
 	bool anywhere;
 	struct delivery_options options;
 	int64_t rrvs;
+	uint8_t notify;
 };
 
 /* Recipients are looked up first, as a front does. */
@@ -157,6 +158,7 @@ static inline int run_mail(struct txn *t, void *arg, struct err *err)
 			return -1;
 		rcpts[d.rcpt_count++] = (struct delivery_rcpt){ .target = found.target,
 			.address = address,
+			.notify = m->notify,
 			.rrvs = m->rrvs,
 			.rrvs_mode = m->rrvs & 1 };
 	}
