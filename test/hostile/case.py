@@ -9,7 +9,7 @@ come: "250", "250 2.1.0", "5xx", "501|553". The other words are below (CLOSED, T
 for USER2. Nothing else may ever arrive anywhere; `maybe` lists what may, when the client is gone
 before it has heard.
 In bytes {me} and {you} are the two addresses of the demo, {mark} is a word of this case alone; {ME}, {local}
-and {slashed} are other ways to write the first.
+and {slashed} are other ways to write the first, {pass} is its password.
 
 Services: mx (25), mx-tls (25 after STARTTLS), sub (587), sub-tls, subs (465), login (465, logged in).
 States: fresh (nothing read yet), greeted, hello (after EHLO), mail, rcpt, data (354 has come).
@@ -47,7 +47,13 @@ def CLEAR(data):
     return Word("CLEAR", data)
 
 
+def LAST(spec):
+    """It answers what it likes; the last reply before it closes is this one."""
+    return Word("LAST", spec)
+
+
 def B64(text):
+    """A line that is the base64 of this."""
     return Word("B64", text)
 
 
@@ -74,6 +80,7 @@ DOT = b".\r\n"
 
 def whole(text=TEXT, mail=MAIL, rcpt=RCPT):
     """The steps of one good message."""
+    text = (b"." if text[:1] == b"." else b"") + text.replace(b"\r\n.", b"\r\n..")
     return [mail, "250 2.1.0", rcpt, "250 2.1.5", DATA, "354", text + DOT, "250 2.0.0"]
 
 
@@ -85,7 +92,7 @@ GOES_ON = [b"RSET\r\n", "250 2.0.0"] + whole() + BYE
 def fill(data, demo, mark):
     me = demo.USER1
     local = me.split("@")[0]
-    words = {"{me}": me, "{ME}": me.upper(), "{you}": demo.USER2, "{mark}": mark, "{local}": local,
+    words = {"{me}": me, "{pass}": demo.PASS1, "{ME}": me.upper(), "{you}": demo.USER2, "{mark}": mark, "{local}": local,
              "{slashed}": "\\" + "\\".join(local)}
     for word, meaning in words.items():
         data = data.replace(word.encode(), meaning.encode())
@@ -185,6 +192,13 @@ class Line:
         if said is not None:
             raise Failed(f"expected the end, got {said!r}")
 
+    def last(self, spec):
+        said = None
+        while one := self.reply():
+            said = one
+        if not said or not re.match(spec, said):
+            raise Failed(f"expected {spec} at the end, got {said!r}")
+
     def ends(self):
         while self.more():
             pass
@@ -258,6 +272,8 @@ def play_word(s, word):
         s.closed()
     elif word is ENDS:
         s.ends()
+    elif word.name == "LAST":
+        s.last(word.data)
     elif word is TLS:
         s.handshake()
     elif word is FIN:
