@@ -6,6 +6,7 @@
 #include "crypto/tls.h"
 #include "net/listen.h"
 #include "net/proxy.h"
+#include "role/front_guard.h"
 #include "role/front_private.h"
 
 #include <stdlib.h>
@@ -15,31 +16,18 @@
 
 #include "config.h"
 
-enum {
-	PROXY_SECONDS = 5,
-	HANDSHAKE_SECONDS = 30,
-	GOODBYE_SECONDS = 3,
-	LOGINS_MAX = 60000,
-	BODIES_MAX = 60000
-};
-
-/* How many connections an address has; one per address that has any. */
-struct source {
-	size_t n;
-	char address[64];
-};
+enum { PROXY_SECONDS = 5, GOODBYE_SECONDS = 3, LOGINS_MAX = 60000, BODIES_MAX = 60000 };
 
 struct acceptor {
 	struct front *front;
 	struct task_group *sessions;
 	const struct role_listener *listener;
-	struct map *sources; /* shared by all acceptors of the process */
 };
 
 struct session {
 	struct acceptor *at;
 	struct conn *c;
-	struct source *source;
+	struct visitor visitor;
 };
 
 uint64_t front_call_id(struct front *f)
@@ -49,77 +37,34 @@ uint64_t front_call_id(struct front *f)
 
 /* ---- one connection ---- */
 
-static void serve(struct front *f, struct conn *c, enum service s)
+static void serve(struct session *session, enum service s)
 {
+	struct front *f = session->at->front;
+	struct conn *c = session->c;
+
 	if (s == SERVICE_SMTP || s == SERVICE_SUBMISSION || s == SERVICE_SUBMISSIONS)
-		front_smtp_session(f, c, s);
+		front_smtp_session(f, c, s, &session->visitor);
 	if (s == SERVICE_IMAP || s == SERVICE_IMAPS)
 		front_imap_session(f, c, s);
 	if (s == SERVICE_POP3 || s == SERVICE_POP3S)
 		front_pop3_session(f, c, s);
 }
 
-static int begin_tls(struct front *f, struct conn *c, enum service s, struct err *err)
-{
-	if (!f->tls[s])
-		return err_set(err, ERR_TEMP, "there is no certificate yet");
-	conn_deadline(c, clock_after(HANDSHAKE_SECONDS * CLOCK_SEC));
-	return conn_start_tls_server(c, f->tls[s], err);
-}
-
 /* In the words of the service; behind TLS from the first byte there is nobody to read them yet. */
-static void refuse(struct conn *c, enum service s, bool tls)
+static void refuse(struct conn *c, enum service s, bool tls, const char *why)
 {
 	struct err err = ERR_INIT;
 
 	if (tls)
 		return;
 	if (s == SERVICE_IMAP)
-		conn_write(c, STR("* BYE too many connections, try again later\r\n"));
+		conn_writef(c, "* BYE %s, try again later\r\n", why);
 	else if (s == SERVICE_POP3)
-		conn_write(c, STR("-ERR [SYS/TEMP] too many connections, try again later\r\n"));
+		conn_writef(c, "-ERR [SYS/TEMP] %s, try again later\r\n", why);
 	else
-		conn_write(c, STR("421 4.7.0 too many connections, try again later\r\n"));
+		conn_writef(c, "421 4.7.0 %s, try again later\r\n", why);
 	conn_deadline(c, clock_after(GOODBYE_SECONDS * CLOCK_SEC));
 	(void)conn_flush(c, &err);
-}
-
-/* Count one more connection of this address. False: it has enough. */
-static bool take_source(struct session *s, size_t max)
-{
-	struct map *sources = s->at->sources;
-	struct str address = conn_peer(s->c);
-	struct source *from = map_get(sources, address);
-
-	if (!from) {
-		from = calloc(1, sizeof *from);
-		if (!from || !str_z(address, from->address, sizeof from->address) ||
-			!map_put(sources, str_c(from->address), from)) {
-			free(from);
-			return false;
-		}
-	}
-	s->source = from;
-	from->n++;
-	return max == 0 || from->n <= max;
-}
-
-static void leave_source(struct session *s)
-{
-	struct source *from = s->source;
-
-	if (!from || --from->n > 0)
-		return;
-	map_del(s->at->sources, str_c(from->address));
-	free(from);
-}
-
-static bool admitted(struct session *s)
-{
-	struct front *f = s->at->front;
-
-	return take_source(s, (size_t)conf_u64(f->conf, CONF_CONNECTIONS_PER_ADDRESS)) &&
-		f->role->sessions <= conf_u64(f->conf, CONF_CONNECTIONS_MAX);
 }
 
 /* T015: a balancer that is listed says first whom it speaks for, and nobody else is heard. From
@@ -141,30 +86,37 @@ static bool know_peer(struct session *s)
 	return false;
 }
 
-static void run_session(void *arg)
+/* The client is known by its address now: may it stay? */
+static void receive(struct session *s)
 {
-	struct session *s = arg;
 	struct front *f = s->at->front;
 	const struct role_listener *l = s->at->listener;
+	const char *no = guard_enter(&s->visitor, f, conn_peer(s->c));
 	struct err err = ERR_INIT;
 
-	f->role->sessions++;
-	task_describe(conn_peer(s->c));
-	if (!know_peer(s)) {
-		/* nobody to talk to */
-	} else if (!admitted(s)) {
-		log_event(LOG_WARN, "connection.refused", L_STR("rip", conn_peer(s->c)));
-		refuse(s->c, l->service, l->tls);
-	} else if (l->tls && begin_tls(f, s->c, l->service, &err) < 0) {
+	if (no) {
+		refuse(s->c, l->service, l->tls, no);
+	} else if (l->tls && guard_start_tls(f, s->c, l->service, &err) < 0) {
 		log_event(LOG_INFO, "tls.failed", L_STR("rip", conn_peer(s->c)), L_ERR(&err));
 	} else {
-		serve(f, s->c, l->service);
+		serve(s, l->service);
 		task_shield(true);
 		conn_deadline(s->c, clock_after(GOODBYE_SECONDS * CLOCK_SEC));
 		conn_shutdown(s->c);
 		task_shield(false);
 	}
-	leave_source(s);
+	guard_leave(&s->visitor);
+}
+
+static void run_session(void *arg)
+{
+	struct session *s = arg;
+	struct front *f = s->at->front;
+
+	f->role->sessions++;
+	task_describe(conn_peer(s->c));
+	if (know_peer(s))
+		receive(s);
 	f->role->sessions--;
 	conn_free(&s->c);
 	free(s);
@@ -190,7 +142,7 @@ static void start_session(struct acceptor *a, int fd)
 	if (task_spawn(a->sessions, "session", run_session, s, &err) == 0)
 		return;
 	log_event(LOG_WARN, "connection.refused", L_STR("rip", conn_peer(s->c)), L_ERR(&err));
-	refuse(s->c, a->listener->service, a->listener->tls);
+	refuse(s->c, a->listener->service, a->listener->tls, "too many connections");
 	conn_free(&s->c);
 	free(s);
 }
@@ -214,13 +166,12 @@ static void run_acceptor(void *arg)
 }
 
 static int accept_all(struct front *f, struct acceptor *acceptors, struct task_group *accepting,
-	struct task_group *sessions, struct map *sources, struct err *err)
+	struct task_group *sessions, struct err *err)
 {
 	for (size_t i = 0; i < f->role->listener_count; i++) {
-		acceptors[i] = (struct acceptor){ .front = f,
-			.sessions = sessions,
-			.listener = &f->role->listeners[i],
-			.sources = sources };
+		acceptors[i] = (struct acceptor){
+			.front = f, .sessions = sessions, .listener = &f->role->listeners[i]
+		};
 		if (task_spawn(accepting, "accept", run_acceptor, &acceptors[i], err) < 0)
 			return -1;
 	}
@@ -296,7 +247,6 @@ int role_front_main(struct role *r, struct err *err)
 	struct acceptor acceptors[ROLE_LISTENERS_MAX];
 	struct task_group *accepting = task_group_new("accept");
 	struct task_group *sessions = task_group_new("sessions");
-	struct map sources = MAP(65536);
 	struct err ignored = ERR_INIT;
 	int result = -1;
 
@@ -304,8 +254,9 @@ int role_front_main(struct role *r, struct err *err)
 		err_set(err, ERR_TEMP, "out of memory");
 		goto out;
 	}
-	if (front_init(&front, r, err) < 0 || front_tls_start(&front, err) < 0 ||
-		accept_all(&front, acceptors, accepting, sessions, &sources, err) < 0)
+	if (front_init(&front, r, err) < 0 || guard_new(&front, err) < 0 ||
+		front_tls_start(&front, err) < 0 ||
+		accept_all(&front, acceptors, accepting, sessions, err) < 0)
 		goto out;
 	role_ready(r, "");
 	while (!r->stopping && task_wait(-1, 0, &r->stop, NEVER, &ignored) >= 0)
@@ -315,6 +266,6 @@ out:
 	/* First no new ones; then the sessions are cancelled, say their goodbye and end. */
 	task_group_end(&accepting);
 	task_group_end(&sessions);
-	map_free(&sources);
+	guard_free(&front);
 	return result;
 }

@@ -18,6 +18,8 @@
 #include "role/role.h"
 
 struct front_login;
+struct guard; /* role/front_guard.h */
+struct visitor;
 
 struct front {
 	struct role *role;
@@ -33,14 +35,15 @@ struct front {
 	struct map logins; /* by handle: where store_changed and store_handle_gone go */
 	struct front_login *first_login; /* all of them, also those without a handle */
 	struct map bodies;               /* by txn: where credit goes */
-	size_t kept;                     /* bytes of bodies kept in memory for a repeat */
+	struct guard *guard;
+	size_t kept; /* bytes of bodies kept in memory for a repeat */
 };
 
 /* A session, whole: called in its own task with a fresh connection (TLS already done for
  * services that begin with it), returns when it is over. The caller says goodbye and frees c. The
  * task is cancelled at shutdown (waits then fail with ERR_CANCELED): say so to the client if the
  * protocol has a word for it (421, BYE), with task_shield and a deadline of a few seconds. */
-void front_smtp_session(struct front *f, struct conn *c, enum service s);
+void front_smtp_session(struct front *f, struct conn *c, enum service s, struct visitor *v);
 void front_imap_session(struct front *f, struct conn *c, enum service s);
 void front_pop3_session(struct front *f, struct conn *c, enum service s);
 

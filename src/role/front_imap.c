@@ -2,9 +2,8 @@
  * logins, mailboxes and news; front_imap_message.c has the messages. */
 #include "base/log.h"
 #include "conf/conf.h"
+#include "role/front_guard.h"
 #include "role/front_imap_private.h"
-
-enum { HANDSHAKE_SECONDS = 30 };
 
 _Static_assert((int)IMAP_SEEN == FLAG_SEEN && (int)IMAP_ANSWERED == FLAG_ANSWERED &&
 		(int)IMAP_FLAGGED == FLAG_FLAGGED && (int)IMAP_DELETED == FLAG_DELETED &&
@@ -19,8 +18,7 @@ static int start_tls(void *arg, struct conn *c, struct err *err)
 {
 	const struct front_imap *m = arg;
 
-	conn_deadline(c, clock_after(HANDSHAKE_SECONDS * CLOCK_SEC));
-	return conn_start_tls_server(c, m->f->tls[m->service], err);
+	return guard_start_tls(m->f, c, m->service, err);
 }
 
 static int login(void *arg, struct str name, const struct secret *password, struct err *err)

@@ -1,6 +1,7 @@
 #include "role/front_login.h"
 
 #include "base/clock.h"
+#include "role/front_guard.h"
 #include "role/front_private.h"
 
 #include <string.h>
@@ -143,8 +144,10 @@ int front_login(struct front *f, enum service service, struct conn *c, struct st
 	r = redeem(l, a.token, err);
 	if (r < 0 && err->kind == ERR_CLOSED)
 		r = renew(l, err);
-	if (r == 0)
+	if (r == 0) {
 		link_login(f, l);
+		guard_welcome(f, conn_peer(c));
+	}
 out:
 	/* Waiting for the store or the vault is our trouble, not a closed connection of the client.
 	 */

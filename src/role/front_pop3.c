@@ -2,9 +2,8 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "pop3/pop3.h"
+#include "role/front_guard.h"
 #include "role/front_login.h"
-
-enum { HANDSHAKE_SECONDS = 30 };
 
 struct mailbox {
 	struct front *f;
@@ -21,8 +20,7 @@ static int start_tls(void *arg, struct conn *c, struct err *err)
 {
 	const struct mailbox *m = arg;
 
-	conn_deadline(c, clock_after(HANDSHAKE_SECONDS * CLOCK_SEC));
-	return conn_start_tls_server(c, m->f->tls[m->service], err);
+	return guard_start_tls(m->f, c, m->service, err);
 }
 
 static int login(void *arg, struct str name, const struct secret *password, struct err *err)

@@ -4,13 +4,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "role/front_guard.h"
 #include "role/front_smtp_private.h"
 
 #include <stdio.h>
 
 enum { BY_MIN = 60 }; /* seconds; what is to be there sooner is returned at once */
 
-#define HANDSHAKE (30 * CLOCK_SEC)
+/* Besides the strings; and what a body keeps: pieces for a repeat, its head, its facts. */
+enum { RCPT_MEMORY = 64, BODY_MEMORY = 1 << 20 };
 
 struct front_login *front_smtp_login(struct front_smtp *s)
 {
@@ -30,8 +32,7 @@ static int start_tls(void *arg, struct conn *c, struct err *err)
 {
 	struct front_smtp *s = arg;
 
-	conn_deadline(c, clock_after(HANDSHAKE));
-	return conn_start_tls_server(c, s->front->tls[s->service], err);
+	return guard_start_tls(s->front, c, s->service, err);
 }
 
 static int login(void *arg, struct str name, const struct secret *password, struct err *err)
@@ -41,7 +42,7 @@ static int login(void *arg, struct str name, const struct secret *password, stru
 	if (front_login(s->front, s->service, s->c, name, secret_reveal(password), &s->login, err) <
 		0)
 		return -1;
-	s->logged_in = true;
+	s->logged_in = s->visitor->logged_in = true;
 	return 0;
 }
 
@@ -56,12 +57,20 @@ int front_smtp_may_send_as(struct front_smtp *s, struct str address, struct err 
 	return r;
 }
 
+/* What a transaction keeps here is charged to the connection until it ends. */
+static void hold_memory(struct front_smtp *s, size_t n)
+{
+	s->held += n;
+	budget_charge(conn_budget(s->c), BUDGET_MEMORY, n);
+}
+
 static int begin(struct front_smtp *s, const struct smtp_peer *peer, const struct smtp_mail *mail,
 	struct err *err)
 {
 	s->mailing = smtp_mailing_new(s, peer, mail, err);
 	if (!s->mailing)
 		return -1;
+	hold_memory(s, sizeof *s->mailing);
 	if (!s->submission || address_is_null(&mail->from))
 		return 0;
 	return front_smtp_may_send_as(s, buf_str(&s->mailing->sender), err);
@@ -73,7 +82,7 @@ static int mail(void *arg, const struct smtp_peer *peer, const struct smtp_mail 
 	struct front_smtp *s = arg;
 	struct err err = ERR_INIT;
 
-	if (login_gone(s, no))
+	if (login_gone(s, no) || guard_mail(s->visitor, no) < 0)
 		return -1;
 	if (begin(s, peer, mail, &err) == 0)
 		return 0;
@@ -98,7 +107,7 @@ static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 	struct err err = ERR_INIT;
 	int r = -1;
 
-	if (login_gone(s, no))
+	if (login_gone(s, no) || guard_rcpt(s->visitor, str_c(s->login.login), no) < 0)
 		return -1;
 	address_print(&address, &rcpt->to);
 	struct store_rcpt_req q = { .sender = buf_str(&s->mailing->sender),
@@ -107,10 +116,12 @@ static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 		.size = s->mailing->asked.size };
 
 	if (FRONT_CALL(s->front, front_smtp_login(s), store_rcpt, &q, &a, &hold, &err) < 0 ||
-		smtp_mailing_rcpt(s->mailing, rcpt, q.address, a.target, &err) < 0)
+		smtp_mailing_rcpt(s->mailing, rcpt, q.address, a.target, &err) < 0) {
 		refuse_rcpt(no, &err);
-	else
+	} else {
+		hold_memory(s, RCPT_MEMORY + q.address.n + rcpt->orcpt.n);
 		r = 0;
+	}
 	reply_free(&hold);
 	buf_free(&address);
 	return r;
@@ -123,8 +134,10 @@ static int data(void *arg, struct smtp_reply *no)
 
 	if (login_gone(s, no))
 		return -1;
-	if (smtp_mailing_begin(s->mailing, &err) == 0)
+	if (smtp_mailing_begin(s->mailing, &err) == 0) {
+		hold_memory(s, BODY_MEMORY);
 		return 0;
+	}
 	smtp_reply_err(no, SMTP_AT_DATA, &err);
 	return -1;
 }
@@ -142,6 +155,7 @@ static int commit(void *arg, struct str *id, struct smtp_reply *no)
 
 	if (login_gone(s, no) || smtp_mailing_commit(s->mailing, no) < 0)
 		return -1;
+	guard_welcome(s->front, conn_peer(s->c));
 	*id = str_c(s->mailing->id);
 	return 0;
 }
@@ -151,6 +165,8 @@ static void reset(void *arg)
 	struct front_smtp *s = arg;
 
 	smtp_mailing_free(&s->mailing);
+	budget_give_back(conn_budget(s->c), BUDGET_MEMORY, s->held);
+	s->held = 0;
 }
 
 static struct smtp_server offer(const struct front_smtp *s)
@@ -179,6 +195,7 @@ static struct smtp_server offer(const struct front_smtp *s)
 	server.limits.message = conf_u64(conf, CONF_MESSAGE_MAX_SIZE);
 	server.limits.rcpts = (unsigned)conf_u64(conf, CONF_SMTP_RECIPIENTS);
 	server.limits.commands = 10 * server.limits.rcpts;
+	server.limits.memory += 1024 * (uint64_t)server.limits.rcpts;
 	server.limits.work = 20 * (uint64_t)server.limits.rcpts;
 	server.limits.idle = conf_duration(conf, CONF_SMTP_IDLE);
 	return server;
@@ -193,22 +210,27 @@ static void name_session(struct front_smtp *s)
 		(unsigned long long)++count);
 }
 
-void front_smtp_session(struct front *f, struct conn *c, enum service service)
+void front_smtp_session(struct front *f, struct conn *c, enum service service, struct visitor *v)
 {
-	struct front_smtp s = {
-		.front = f, .c = c, .service = service, .submission = service != SERVICE_SMTP
-	};
+	const struct smtp_guard guard = { v, guard_pace };
+	struct front_smtp s = { .front = f,
+		.c = c,
+		.visitor = v,
+		.service = service,
+		.submission = service != SERVICE_SMTP };
 	struct err err = ERR_INIT;
 	struct smtp_server server = offer(&s);
 	struct smtp_policy policy = { &s, STR(""), start_tls, login, mail, rcpt, data, body, commit,
 		reset };
 
 	name_session(&s);
-	policy.session = str_c(s.sid);
+	policy.session = v->session = str_c(s.sid);
+	server.guard = &guard;
 	log_event(LOG_INFO, "smtp.connect", L_STR("sid", policy.session),
 		L_Z("proto", server.proto), L_STR("rip", conn_peer(c)),
 		L_STR(conn_proxy(c).n ? "via" : NULL, conn_proxy(c)));
-	(void)smtp_serve(c, &server, &policy, &err); /* it has said and logged what there was */
+	if (service != SERVICE_SMTP || guard_greeting(v, c, &err) == 0)
+		(void)smtp_serve(c, &server, &policy, &err); /* it has logged what there was */
 	if (s.logged_in)
 		front_logout(&s.login);
 }

@@ -54,12 +54,14 @@ struct smtp_mailing {
 struct front_smtp {
 	struct front *front;
 	struct conn *c;
+	struct visitor *visitor;
 	enum service service;
 	bool submission;
 	bool logged_in;
 	struct front_login login;
 	char sid[32];
 	struct smtp_mailing *mailing;
+	size_t held; /* memory of the transaction, as charged */
 };
 
 /* The login that calls are made under; NULL on mx. */

@@ -276,12 +276,13 @@ joe@xn--example-.test joe@xn--.test root@elsewhere.example postmaster@elsewhere.
 
 def test_T040_no_form_of_address_relays(demo):
     assert len(FORMS) >= 60
-    with Raw(demo) as s:
-        s.hello()
-        s.ok(f"MAIL FROM:<{STRANGER}> SMTPUTF8")
-        wrong = [f for f in FORMS if not 500 <= s.cmd(f"RCPT TO:<{f}>")[0] <= 599]
-        assert not wrong
-        assert s.cmd("DATA")[0] == 554
+    for at in range(0, len(FORMS), 15):  # a stranger has twenty errors
+        with Raw(demo) as s:
+            s.hello()
+            s.ok(f"MAIL FROM:<{STRANGER}> SMTPUTF8")
+            wrong = [f for f in FORMS[at:at + 15] if not 500 <= s.cmd(f"RCPT TO:<{f}>")[0] <= 599]
+            assert not wrong
+            assert s.cmd("DATA")[0] == 554
 
 
 @pytest.mark.parametrize("how", ["half-close", "at once", "in commands"])

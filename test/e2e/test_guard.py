@@ -1,0 +1,224 @@
+"""Floods, harvesters and impatient talkers: what strangers may do, and what it costs them.
+
+Strangers come through a balancer (PROXY protocol), so that they have addresses: loopback is nobody's
+stranger. Known clients and the machine itself must never notice any of this."""
+import socket
+import time
+import uuid
+
+import pytest
+
+from raw import Raw
+
+BALANCER = "127.0.0.9"
+PASS = (f"proxy.from={BALANCER}",)
+
+
+def token():
+    return uuid.uuid4().hex
+
+
+def text(mark):
+    return (f"From: <ann@sender.example>\r\nTo: <you@example.test>\r\nSubject: {mark}\r\n"
+            f"Date: Mon, 02 Jan 2023 10:00:00 +0000\r\n\r\nhello {mark}\r\n").encode()
+
+
+class Stranger:
+    """The instance as seen from an address."""
+
+    def __init__(self, demo, address):
+        self.demo, self.address = demo, address
+
+    def __getattr__(self, name):
+        return getattr(self.demo, name)
+
+    def connect(self, port, timeout=15):
+        s = socket.create_connection((self.demo.HOST, port), timeout, (BALANCER, 0))
+        family = "TCP6" if ":" in self.address else "TCP4"
+        here = "2001:db8:ffff::1" if ":" in self.address else "198.51.100.2"
+        s.sendall(f"PROXY {family} {self.address} {here} 41234 25\r\n".encode())
+        return s
+
+
+def deliver(demo, address, *rcpts):
+    mark = token()
+    with Raw(Stranger(demo, address)) as s:
+        s.hello()
+        r = s.message("ann@sender.example", rcpts[0] if rcpts else demo.USER1, text(mark))
+        s.cmd("QUIT")
+    return r
+
+
+# ---- the greeting ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pausing(start_demo):
+    """The pause is far longer than a test: who is made to wait for it is found out by its end."""
+    return start_demo(*PASS, "smtp.greeting-pause=30s")
+
+
+def test_who_talks_before_the_greeting_is_refused(pausing):
+    s = Raw(Stranger(pausing, "203.0.113.5"))
+    s.send(b"EHLO spam.example\r\nMAIL FROM:<a@spam.example>\r\n")
+    code, said = s.reply()
+    assert code == 554 and "before the greeting" in said[0]
+    assert s.reply() is None
+    line = pausing.wait_log("guard.early-talker")
+    assert "rip=203.0.113.5" in line
+
+
+def test_neither_this_machine_nor_a_user_waits_for_the_greeting(pausing):
+    with Raw(pausing) as s:
+        s.hello()
+        assert s.message("ann@sender.example", pausing.USER1, text(token()))[0] == 250
+    with Raw(Stranger(pausing, "203.0.113.6"), port=pausing.SUBMISSION_PORT) as s:
+        s.hello()
+        s.ok("STARTTLS", 220)
+        s.start_tls()
+        s.ok("EHLO client.test")
+        assert s.login(pausing.USER1, pausing.PASS1)[0] == 235
+    with Raw(Stranger(pausing, "203.0.113.6")) as s:  # so it is known on the other ports of its class
+        s.send(b"EHLO x\r\n")
+        assert s.code() == 554
+
+
+def test_who_waits_is_greeted_and_known_from_then_on(start_demo):
+    d = start_demo(*PASS, "smtp.greeting-pause=50ms")
+    assert deliver(d, "203.0.113.7")[0] == 250
+    s = Raw(Stranger(d, "203.0.113.7"))
+    s.send(b"EHLO now.example\r\n")  # known: it may talk as it likes
+    assert s.code() == 220 and s.code() == 250
+
+
+# ---- rates and numbers -----------------------------------------------------------------------
+
+
+def refusals(demo, addresses, port=None):
+    """The replies instead of the greeting, one connection after the other."""
+    said = []
+    for address in addresses:
+        with Raw(Stranger(demo, address), port=port) as s:
+            code, words = s.reply()
+            said.append((code, words[0]))
+    return [words for code, words in said if code == 421]
+
+
+def test_T084_a_flood_of_connections_is_refused_and_others_are_not(start_demo):
+    d = start_demo(*PASS, "rate.connections=20")
+    no = refusals(d, ["203.0.113.9"] * 30)
+    assert len(no) == 10 and no[0] == "4.7.0 you connect too often, try again later"
+    assert len(refusals(d, [f"203.0.113.{n}" for n in range(10, 80)])) == 10  # the network has 80
+    assert refusals(d, ["192.0.2.1", "2001:db8::1"]) == []
+    assert deliver(d, "192.0.2.2")[0] == 250
+    lines = [line for line in d.log_lines() if "guard.refused" in line]
+    assert "reason=address-rate" in lines[0] and "rip=203.0.113.9" in lines[0]
+    assert len(lines) <= 13, "a flood must not fill the log (T095)"
+
+
+def test_T084_one_network_cannot_hold_all_connections(start_demo):
+    d = start_demo(*PASS, "connections.per-address=3", "connections.per-network=5")
+    held = [Raw(Stranger(d, f"203.0.113.{n // 3}")) for n in range(5)]
+    for s in held:
+        assert s.code() == 220
+    with Raw(Stranger(d, "203.0.113.0")) as s:
+        assert s.reply() == (421, ["4.7.0 too many connections from your address, try again later"])
+    with Raw(Stranger(d, "203.0.113.200")) as s:
+        assert s.reply() == (421, ["4.7.0 too many connections from your network, try again later"])
+    with Raw(Stranger(d, "192.0.2.1")) as s:
+        s.hello()
+    held.pop().sock.close()
+    d.wait_log("guard.refused .*reason=network n=6 most=5")
+    for _ in range(50):  # the server notices the end in its own time
+        with Raw(Stranger(d, "203.0.113.201")) as s:
+            if s.code() == 220:
+                break
+        time.sleep(0.02)
+    else:
+        pytest.fail("the place that became free is not given away")
+    for s in held:
+        s.sock.close()
+
+
+def test_messages_and_recipients_beyond_the_rate_are_put_off(start_demo):
+    d = start_demo(*PASS, "rate.messages=3", "rate.recipients=5")
+    with Raw(Stranger(d, "203.0.113.11")) as s:
+        s.hello()
+        for _ in range(3):
+            assert s.message("ann@sender.example", d.USER1, text(token()))[0] == 250
+        assert s.cmd("MAIL FROM:<ann@sender.example>") == \
+            (451, ["4.7.1 too many messages from your address, try again later"])
+    with Raw(Stranger(d, "192.0.2.11")) as s:
+        s.hello()
+        s.ok("MAIL FROM:<ann@sender.example>")
+        codes = [s.cmd(f"RCPT TO:<{d.USER1}>")[0] for _ in range(6)]
+        assert codes == [250] * 5 + [451]
+    assert "n=" in d.wait_log("guard.rate .*rip=203.0.113.11 reason=messages")
+
+
+def test_an_account_sends_so_much_in_an_hour(start_demo):
+    d = start_demo("rate.account-recipients=2")
+    got = []
+    for _ in range(2):  # in two sessions: it is the account that counts
+        with Raw(d, port=d.SUBMISSIONS_PORT, tls=True) as s:
+            s.hello()
+            assert s.login(d.USER1, d.PASS1)[0] == 235
+            s.ok(f"MAIL FROM:<{d.USER1}>")
+            got += [s.cmd(f"RCPT TO:<{d.USER2}>") for _ in range(2)]
+    assert [code for code, _ in got] == [250, 250, 451, 451]
+    assert got[2][1] == ["4.7.1 too many recipients from your account, try again later"]
+
+
+# ---- errors and budgets ----------------------------------------------------------------------
+
+
+def test_T091_a_harvester_gets_twenty_names_and_waits_for_them(start_demo):
+    d = start_demo(*PASS, "smtp.tarpit=50ms")
+    with Raw(Stranger(d, "203.0.113.12")) as s:
+        s.hello()
+        s.ok("MAIL FROM:<ann@sender.example>")
+        s.send(b"".join(b"RCPT TO:<name%d@example.test>\r\n" % n for n in range(1000)))
+        codes = []
+        while (r := s.reply()) is not None:
+            codes.append(r)
+    assert [c for c, _ in codes[:-1]] == [550] * 21
+    assert codes[-1] == (421, ["4.7.0 too many errors"])
+    assert "n=6 " in d.wait_log("guard.tarpit .*rip=203.0.113.12")
+    d.wait_log("guard.budget .*what=errors used=21 most=20")
+
+
+def test_a_few_errors_cost_nothing_and_users_have_more_of_them(start_demo):
+    d = start_demo(*PASS, "smtp.tarpit=30s")
+    began = time.monotonic()
+    with Raw(Stranger(d, "203.0.113.13")) as s:
+        s.hello()
+        s.ok("MAIL FROM:<ann@sender.example>")
+        for n in range(5):
+            assert s.cmd(f"RCPT TO:<name{n}@example.test>")[0] == 550
+    with Raw(Stranger(d, "203.0.113.13"), port=d.SUBMISSIONS_PORT, tls=True) as s:
+        s.hello()
+        assert s.login(d.USER1, d.PASS1)[0] == 235
+        for n in range(40):
+            assert s.cmd("WHAT")[0] == 500
+    assert time.monotonic() - began < 15
+    assert not [line for line in d.log_lines() if "guard.tarpit" in line]
+
+
+def test_T026_unfinished_handshakes_of_one_network_do_not_keep_others_out(start_demo):
+    d = start_demo(*PASS, "tls.handshakes=8")  # so a network has two
+    silent = [Stranger(d, f"203.0.113.{n}").connect(d.SUBMISSIONS_PORT) for n in range(2)]
+    deadline = time.monotonic() + 10
+    while True:  # until both are counted
+        with Stranger(d, "203.0.113.77").connect(d.SUBMISSIONS_PORT) as s:
+            s.settimeout(0.3)
+            try:
+                if s.recv(1) == b"":
+                    break
+            except TimeoutError:
+                pass
+        assert time.monotonic() < deadline
+    d.wait_log("tls.failed .*rip=203.0.113.77 .*2 unfinished handshakes of this network")
+    with Raw(Stranger(d, "192.0.2.5"), port=d.SUBMISSIONS_PORT, tls=True) as s:
+        s.hello()
+    for s in silent:
+        s.close()
