@@ -50,7 +50,8 @@ int err_sys(struct err *e, const char *what, const char *name)
 const char *err_kind_name(enum err_kind kind)
 {
 	static const char *const names[] = { "none", "temporary", "permanent", "protocol", "limit",
-		"not-found", "exists", "denied", "full", "closed", "timeout", "canceled" };
+		"not-found", "exists", "denied", "full", "closed", "timeout", "canceled",
+		"disabled", "quota", "quota-long", "expansion" };
 
 	return kind < ERR_KINDS ? names[kind] : "unknown";
 }

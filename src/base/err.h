@@ -18,10 +18,15 @@ enum err_kind {
 	ERR_NOTFOUND, /* no such account, mailbox, message, name */
 	ERR_EXISTS,   /* already there */
 	ERR_DENIED,   /* not allowed to this caller; wrong password */
-	ERR_FULL,     /* no space: disk or quota */
+	ERR_FULL,     /* no space on the disk */
 	ERR_CLOSED,   /* the peer went away */
 	ERR_TIMEOUT,
 	ERR_CANCELED, /* our own shutdown: unwind, say nothing */
+	/* What a recipient may meet: */
+	ERR_DISABLED,   /* the account takes no mail */
+	ERR_QUOTA,      /* over its quota: worth another try */
+	ERR_QUOTA_LONG, /* over its quota for so long that it is not */
+	ERR_EXPANSION,  /* a list that leads too far, or in a circle */
 	ERR_KINDS
 };
 

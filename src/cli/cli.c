@@ -87,7 +87,11 @@ int cli_exit_code(const struct err *err)
 		[ERR_FULL] = EX_TEMPFAIL,
 		[ERR_CLOSED] = EX_UNAVAILABLE,
 		[ERR_TIMEOUT] = EX_TEMPFAIL,
-		[ERR_CANCELED] = EX_TEMPFAIL };
+		[ERR_CANCELED] = EX_TEMPFAIL,
+		[ERR_DISABLED] = EX_NOPERM,
+		[ERR_QUOTA] = EX_TEMPFAIL,
+		[ERR_QUOTA_LONG] = EX_CANTCREAT,
+		[ERR_EXPANSION] = EX_DATAERR };
 
 	return err->kind < ERR_KINDS ? codes[err->kind] : EX_SOFTWARE;
 }

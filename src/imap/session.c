@@ -98,6 +98,9 @@ static const struct {
 	[ERR_EXISTS] = { "[ALREADYEXISTS] ", "that mailbox exists already" },
 	[ERR_DENIED] = { "[NOPERM] ", "not allowed" },
 	[ERR_FULL] = { "[OVERQUOTA] ", "there is no space left for this" },
+	[ERR_QUOTA] = { "[OVERQUOTA] ", "the mailbox is over its quota" },
+	[ERR_QUOTA_LONG] = { "[OVERQUOTA] ", "the mailbox is over its quota" },
+	[ERR_DISABLED] = { "[NOPERM] ", "not allowed" },
 };
 
 int imap_fault(struct imap_session *s, const struct err *why, struct err *err)

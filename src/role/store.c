@@ -64,6 +64,11 @@ PROLOGUE(account_add, CALL_ID)
 PROLOGUE(account_enable, CALL_ID)
 PROLOGUE(account_remove, CALL_ID)
 PROLOGUE(accounts, NONE)
+PROLOGUE(account_quota, CALL_ID)
+PROLOGUE(account_caps, CALL_ID)
+PROLOGUE(domain_quota, CALL_ID)
+PROLOGUE(identity, CALL_ID)
+PROLOGUE(identities, NONE)
 PROLOGUE(alias_put, CALL_ID)
 PROLOGUE(alias_remove, CALL_ID)
 PROLOGUE(aliases, NONE)
@@ -133,6 +138,11 @@ static const struct row {
 	WRITE(account_enable, NO_HANDLE),
 	WRITE(account_remove, NO_HANDLE),
 	READ(accounts, NO_HANDLE),
+	WRITE(account_quota, NO_HANDLE),
+	WRITE(account_caps, NO_HANDLE),
+	WRITE(domain_quota, NO_HANDLE),
+	WRITE(identity, NO_HANDLE),
+	READ(identities, NO_HANDLE),
 	WRITE(alias_put, NO_HANDLE),
 	WRITE(alias_remove, NO_HANDLE),
 	READ(aliases, NO_HANDLE),

@@ -59,7 +59,7 @@ void store_on_rcpt(struct peer *p, struct request *req)
 	if (r == 0 && !store_has_room_for(p->s->store, q.size))
 		r = err_set(&err, ERR_FULL, "disk nearly full: no new mail is taken");
 	if (r == 0)
-		r = directory_rcpt(&p->s->view, q.address, p->who != WHO_MX, &found, &err);
+		r = directory_rcpt(&p->s->view, q.address, p->who != WHO_MX, q.size, &found, &err);
 	if (r == 0 && q.rrvs && found.local)
 		r = directory_since(&p->s->view, found.target, q.rrvs, &err);
 	if (r < 0) {
@@ -225,7 +225,7 @@ int store_do_alias_put(struct txn *t, struct store_job *job, struct err *err)
 				sizeof targets / sizeof targets[0]);
 		targets[n++] = item.address;
 	}
-	if (directory_alias_put(t, q.address, targets, n, err) < 0)
+	if (directory_alias_put(t, q.address, q.owner, targets, n, err) < 0)
 		return -1;
 	return ANSWER(store_alias_put, .ok = 1);
 }
@@ -237,6 +237,43 @@ int store_do_alias_remove(struct txn *t, struct store_job *job, struct err *err)
 	if (directory_alias_remove(t, q.address, err) < 0)
 		return -1;
 	return ANSWER(store_alias_remove, .ok = 1);
+}
+
+int store_do_account_quota(struct txn *t, struct store_job *job, struct err *err)
+{
+	ASKED(store_account_quota, q);
+
+	if (directory_account_quota(t, q.login, q.messages, q.bytes, err) < 0)
+		return -1;
+	return ANSWER(store_account_quota, .ok = 1);
+}
+
+int store_do_domain_quota(struct txn *t, struct store_job *job, struct err *err)
+{
+	ASKED(store_domain_quota, q);
+
+	if (directory_domain_quota(t, q.name, q.messages, q.bytes, err) < 0)
+		return -1;
+	return ANSWER(store_domain_quota, .ok = 1);
+}
+
+int store_do_account_caps(struct txn *t, struct store_job *job, struct err *err)
+{
+	ASKED(store_account_caps, q);
+
+	if (directory_account_caps(t, q.login, q.messages, q.recipients, err) < 0)
+		return -1;
+	return ANSWER(store_account_caps, .ok = 1);
+}
+
+int store_do_identity(struct txn *t, struct store_job *job, struct err *err)
+{
+	ASKED(store_identity, q);
+
+	if (q.add ? directory_identity_add(t, q.login, q.address, err) < 0
+		  : directory_identity_remove(t, q.login, q.address, err) < 0)
+		return -1;
+	return ANSWER(store_identity, .ok = 1);
 }
 
 /* ---- lists ---- */
@@ -259,13 +296,14 @@ static bool fits(struct listing *l, size_t before)
 	return false;
 }
 
-static bool add_domain(void *arg, struct str name, uint8_t kind, uint64_t accounts)
+static bool add_domain(void *arg, const struct directory_domain_row *row)
 {
 	struct listing *l = arg;
 	size_t before = l->items.n;
 
-	store_domain_row_put(
-		&l->items, &(struct store_domain_row){ name, kind, (uint32_t)accounts });
+	store_domain_row_put(&l->items,
+		&(struct store_domain_row){ row->name, row->kind, (uint32_t)row->accounts,
+			row->quota_messages, row->quota_bytes, row->messages, row->bytes });
 	return fits(l, before);
 }
 
@@ -288,7 +326,8 @@ static bool add_account(void *arg, const struct directory_account_row *row)
 
 	store_account_row_put(&l->items,
 		&(struct store_account_row){ row->account, row->login, row->full_name, row->enabled,
-			row->messages, row->bytes, row->created });
+			row->messages, row->bytes, row->created, row->quota_messages,
+			row->quota_bytes, row->cap_messages, row->cap_recipients });
 	return fits(l, before);
 }
 
@@ -304,15 +343,37 @@ int store_do_accounts(struct view *v, struct store_job *job, struct err *err)
 	return r;
 }
 
+static bool add_identity(void *arg, struct str address)
+{
+	struct listing *l = arg;
+	size_t before = l->items.n;
+
+	store_target_item_put(&l->items, &(struct store_target_item){ address });
+	return fits(l, before);
+}
+
+int store_do_identities(struct view *v, struct store_job *job, struct err *err)
+{
+	struct listing l = LISTING;
+	int r = -1;
+	ASKED(store_identities, q);
+
+	if (directory_identities(v, q.login, add_identity, &l, err) == 0)
+		r = ANSWER(store_identities, .items = buf_str(&l.items), .more = l.more);
+	buf_free(&l.items);
+	return r;
+}
+
 /* Targets come one by one; an alias goes out when it is whole. */
 struct alias_listing {
 	struct listing list;
-	struct buf address, targets;
+	struct buf address, owner, targets;
 };
 
 static bool end_alias(struct alias_listing *l)
 {
-	const struct store_alias_row row = { buf_str(&l->address), buf_str(&l->targets) };
+	const struct store_alias_row row = { buf_str(&l->address), buf_str(&l->owner),
+		buf_str(&l->targets) };
 	size_t before = l->list.items.n;
 
 	if (row.address.n == 0)
@@ -321,7 +382,8 @@ static bool end_alias(struct alias_listing *l)
 	return fits(&l->list, before);
 }
 
-static bool add_alias(void *arg, struct str address, struct str target, bool first)
+static bool add_alias(
+	void *arg, struct str address, struct str owner, struct str target, bool first)
 {
 	struct alias_listing *l = arg;
 
@@ -331,6 +393,8 @@ static bool add_alias(void *arg, struct str address, struct str target, bool fir
 		buf_clear(&l->address);
 		buf_clear(&l->targets);
 		buf_add(&l->address, address);
+		buf_clear(&l->owner);
+		buf_add(&l->owner, owner);
 	}
 	store_target_item_put(&l->targets, &(struct store_target_item){ target });
 	return true;
@@ -338,7 +402,8 @@ static bool add_alias(void *arg, struct str address, struct str target, bool fir
 
 int store_do_aliases(struct view *v, struct store_job *job, struct err *err)
 {
-	struct alias_listing l = { LISTING, BUF(DIRECTORY_ADDRESS), BUF(MSG_MAX) };
+	struct alias_listing l = { LISTING, BUF(DIRECTORY_ADDRESS), BUF(DIRECTORY_ADDRESS),
+		BUF(MSG_MAX) };
 	int r = -1;
 	ASKED(store_aliases, q);
 
@@ -349,6 +414,7 @@ int store_do_aliases(struct view *v, struct store_job *job, struct err *err)
 	}
 	buf_free(&l.list.items);
 	buf_free(&l.address);
+	buf_free(&l.owner);
 	buf_free(&l.targets);
 	return r;
 }

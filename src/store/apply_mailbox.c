@@ -35,6 +35,16 @@ static int set_modseq(struct apply *a, uint64_t account, uint64_t modseq, struct
 		DB_ARGS(ID(account), ID(modseq)), err);
 }
 
+/* The same, when mail has come or gone. */
+static int count_account(struct apply *a, uint64_t account, uint64_t modseq, int64_t messages,
+	int64_t bytes, struct err *err)
+{
+	return db_exec(a->db,
+		"UPDATE account SET modseq = $2, messages = messages + $3, bytes = bytes + $4,"
+		" full_since = CASE WHEN $3 < 0 THEN 0 ELSE full_since END WHERE id = $1",
+		DB_ARGS(ID(account), ID(modseq), DB_I(messages), DB_I(bytes)), err);
+}
+
 int apply_mailbox_put(struct apply *a, const struct effect_mailbox_put *e, struct err *err)
 {
 	if (db_exec(a->db,
@@ -72,7 +82,13 @@ int apply_mailbox_removed(struct apply *a, const struct effect_mailbox_removed *
 		    DB_ARGS(ID(e->account), ID(e->id), DB_I(e->time), ID(e->modseq)), err) < 0)
 		return -1;
 	touch(a, e->account, e->id, e->modseq);
-	return set_modseq(a, e->account, e->modseq, err);
+	return db_exec(a->db,
+		"UPDATE account SET modseq = $2, full_since = 0,"
+		" messages = messages - (SELECT m.messages FROM mailbox m"
+		"  WHERE m.account = $1 AND m.id = $3),"
+		" bytes = bytes - (SELECT m.bytes FROM mailbox m"
+		"  WHERE m.account = $1 AND m.id = $3) WHERE id = $1",
+		DB_ARGS(ID(e->account), ID(e->modseq), ID(e->id)), err);
 }
 
 int apply_mailbox_keywords(
@@ -133,8 +149,12 @@ int apply_email(struct apply *a, const struct effect_email *e, struct err *err)
 			    DB_I(e->received), DB_I(e->links), ID(e->modseq), DB_B(e->prefix)),
 		    err) < 0)
 		return -1;
-	return db_exec(a->db, "UPDATE account SET next_email = $2, modseq = $3 WHERE id = $1",
-		DB_ARGS(ID(e->account), ID(e->id + 1), ID(e->modseq)), err);
+	return db_exec(a->db,
+		"UPDATE account SET next_email = $2, modseq = $3, messages = messages + $4,"
+		" bytes = bytes + $5, full_since = 0 WHERE id = $1",
+		DB_ARGS(ID(e->account), ID(e->id + 1), ID(e->modseq), DB_I(e->links),
+			ID(e->links * e->size)),
+		err);
 }
 
 int apply_thread_keys(struct apply *a, const struct effect_thread_keys *e, struct err *err)
@@ -192,7 +212,7 @@ int apply_entries(struct apply *a, const struct effect_entries *e, struct err *e
 	if (rows.n || messages == 0)
 		return err_set(err, ERR_PROTO, "malformed rows of entries");
 	touch(a, e->account, e->mailbox, e->modseq);
-	if (!e->counted && set_modseq(a, e->account, e->modseq, err) < 0)
+	if (!e->counted && count_account(a, e->account, e->modseq, messages, bytes, err) < 0)
 		return -1;
 	return db_exec(a->db,
 		"UPDATE mailbox SET uidnext = $3, modseq = $4, messages = messages + $5,"
@@ -208,7 +228,7 @@ static int count_mailbox(struct apply *a, uint64_t account, uint64_t mailbox, ui
 	const int64_t delta[4], struct err *err)
 {
 	touch(a, account, mailbox, modseq);
-	if (set_modseq(a, account, modseq, err) < 0)
+	if (count_account(a, account, modseq, delta[0], delta[3], err) < 0)
 		return -1;
 	return db_exec(a->db,
 		"UPDATE mailbox SET modseq = $3, messages = messages + $4, unseen = unseen + $5,"

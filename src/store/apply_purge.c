@@ -56,7 +56,11 @@ int apply_account_purged(struct apply *a, const struct effect_account_purged *e,
 	if (db_exec(a->db, "DELETE FROM thread_key WHERE account = $1", DB_ARGS(ID(e->id)), err) <
 			0 ||
 		db_exec(a->db, "DELETE FROM subscription WHERE account = $1", DB_ARGS(ID(e->id)),
-			err) < 0)
+			err) < 0 ||
+		db_exec(a->db, "DELETE FROM correspondent WHERE account = $1", DB_ARGS(ID(e->id)),
+			err) < 0 ||
+		db_exec(a->db, "DELETE FROM sending WHERE account = $1", DB_ARGS(ID(e->id)), err) <
+			0)
 		return -1;
 	return db_exec(a->db, "DELETE FROM account WHERE id = $1", DB_ARGS(ID(e->id)), err);
 }

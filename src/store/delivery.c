@@ -26,12 +26,16 @@ struct handout {
 	const struct delivery_rcpt *rcpt; /* whose destinations are being added */
 	uint32_t locals, queued, tolds;   /* queued: with those who are only told of */
 	uint64_t body;
+	bool several; /* the recipient leads to more than one of them */
+	unsigned refusals;
+	struct err refused; /* why the first was */
 };
 
-/* What the queue has to know of a destination besides its address. */
+/* What has to be known of a destination besides its address. */
 struct queued {
 	struct destination d; /* first */
 	const struct delivery_rcpt *rcpt;
+	struct str why; /* it is in `gone` */
 };
 
 static bool first_time(struct handout *h, const struct destination *d)
@@ -50,27 +54,74 @@ static int add_queued(struct handout *h, struct destination **list, struct str a
 
 	if (!q)
 		return err_set(err, ERR_LIMIT, "too many recipients");
-	*q = (struct queued){ .d = { *list, 0, address, domain }, .rcpt = h->rcpt };
+	*q = (struct queued){ .d = { .next = *list, .address = address, .domain = domain },
+		.rcpt = h->rcpt };
 	*list = &q->d;
 	h->queued++;
 	return 0;
 }
 
+/* Accepted at RCPT and not to be delivered after all: it is owed a report. */
+static int add_gone(struct handout *h, struct str address, struct str why, struct err *err)
+{
+	struct str local, domain = STR("");
+	struct queued *q;
+
+	str_rcut(address, '@', &local, &domain);
+	if (add_queued(h, &h->gone, address, domain, err) < 0)
+		return -1;
+	q = (struct queued *)h->gone;
+	return arena_str(&h->arena, why, &q->why)
+		? 0
+		: err_set(err, ERR_TEMP, "out of memory for a delivery");
+}
+
+/* There was room for it at RCPT, or it has been disabled since. */
+static int add_refused(struct handout *h, const struct err *why, struct err *err)
+{
+	if (why->kind != ERR_QUOTA && why->kind != ERR_QUOTA_LONG && why->kind != ERR_DISABLED) {
+		*err = *why;
+		return -1;
+	}
+	if (h->refusals++ == 0)
+		h->refused = *why;
+	return add_gone(h, h->rcpt->address, str_c(why->msg), err);
+}
+
+static int add_mailbox(struct handout *h, struct destination *d, struct err *err)
+{
+	struct directory_room room;
+	struct err why = ERR_INIT;
+
+	if (d->flags &&
+		directory_destination_takes(
+			&h->t->view, d, h->d->prefix.n + h->d->body.size, &room, &why) < 0) {
+		if (why.kind == ERR_DISABLED && h->several)
+			return 0; /* the others of an alias get it */
+		return add_refused(h, &why, err);
+	}
+	if (d->indirect)
+		d->asked = h->rcpt->address;
+	d->next = h->local;
+	h->local = d;
+	h->locals++;
+	return 0;
+}
+
 static int add_destinations(struct handout *h, struct destination *d, struct err *err)
 {
+	h->several = d && d->next;
 	while (d) {
 		struct destination *next = d->next;
 
 		if (h->locals + h->queued >= DESTINATIONS_MAX)
 			return err_set(err, ERR_LIMIT, "too many recipients");
-		if (first_time(h, d) && d->account) {
-			d->next = h->local;
-			h->local = d;
-			h->locals++;
-		} else if (!d->account &&
-			add_queued(h, &h->elsewhere, d->address, d->domain, err) < 0) {
+		/* One delivery per mailbox, however many ways lead to it. */
+		if (d->account ? first_time(h, d) && add_mailbox(h, d, err) < 0
+			       : first_time(h, d) &&
+					add_queued(h, &h->elsewhere, d->address, d->domain, err) <
+						0)
 			return -1;
-		}
 		d = next;
 	}
 	return 0;
@@ -97,15 +148,6 @@ static int add_foreign(struct handout *h, struct err *err)
 	return r;
 }
 
-/* It was there at RCPT and is not any more: accepted, so it is owed a report. */
-static int add_gone(struct handout *h, struct err *err)
-{
-	struct str local, domain = STR("");
-
-	str_rcut(h->rcpt->address, '@', &local, &domain);
-	return add_queued(h, &h->gone, h->rcpt->address, domain, err);
-}
-
 /* RFC 3461 5.2.3: asked for, and there is somebody to tell. The report is the courier's work. */
 static int add_told(struct handout *h, struct err *err)
 {
@@ -125,11 +167,14 @@ static bool leads_here(const struct destination *d)
 	return d;
 }
 
-static int add_local(struct handout *h, struct destination *where, struct err *err)
+static int add_all(struct handout *h, struct destination *where, struct err *err)
 {
-	if (leads_here(where) && add_told(h, err) < 0)
+	const bool here = leads_here(where);
+	const unsigned before = h->refusals;
+
+	if (add_destinations(h, where, err) < 0)
 		return -1;
-	return add_destinations(h, where, err);
+	return here && h->refusals == before ? add_told(h, err) : 0;
 }
 
 static int add_rcpt(struct handout *h, struct err *err)
@@ -139,14 +184,15 @@ static int add_rcpt(struct handout *h, struct err *err)
 	struct err why = ERR_INIT;
 
 	if (!found.target &&
-		directory_rcpt(&h->t->view, h->rcpt->address, h->d->anywhere, &found, err) < 0)
-		return -1;
+		directory_rcpt(&h->t->view, h->rcpt->address, h->d->anywhere, 0, &found, &why) < 0)
+		return add_refused(h, &why, err);
 	if (!found.local)
 		return add_foreign(h, err);
-	if (directory_expand(&h->t->view, found.target, &h->arena, &where, &why) == 0)
-		return add_local(h, where, err);
+	if (directory_expand(
+		    &h->t->view, found.target, h->rcpt->address, &h->arena, &where, &why) == 0)
+		return add_all(h, where, err);
 	if (why.kind == ERR_NOTFOUND)
-		return add_gone(h, err);
+		return add_gone(h, h->rcpt->address, STR("no such user here any more"), err);
 	*err = why;
 	return -1;
 }
@@ -227,7 +273,8 @@ static int put_email(struct txn *t, uint64_t account, struct str login, const st
 		.prefix = prefix,
 		.links = 1,
 		.modseq = s.modseq + 1 };
-	if (emit_email(t, &e, err) < 0)
+	if (emit_email(t, &e, err) < 0 ||
+		directory_use(t, s.charged, 1, (int64_t)row->size, err) < 0)
 		return -1;
 	return entry_add(t, account, m->id, name, row, s.modseq + 1, err);
 }
@@ -250,8 +297,13 @@ static int deliver_one(struct handout *h, const struct destination *to, struct e
 	buf_add(&prefix, STR("Return-Path: <"));
 	buf_add(&prefix, h->d->sender);
 	buf_add(&prefix, STR(">\r\nDelivered-To: "));
-	buf_add(&prefix, to->address);
+	buf_add(&prefix, to->delivered_to);
 	buf_add(&prefix, STR("\r\n"));
+	if (to->asked.n) {
+		buf_add(&prefix, STR("X-Original-To: "));
+		buf_add(&prefix, to->asked);
+		buf_add(&prefix, STR("\r\n"));
+	}
 	buf_add(&prefix, h->d->prefix);
 	if (!buf_ok(&prefix))
 		err_set(err, ERR_TEMP, "out of memory for a delivery");
@@ -285,6 +337,15 @@ static int queue_one(struct handout *h, const struct queued *q, uint8_t state, s
 	const struct effect_queue_rrvs rrvs = { e.id, q->rcpt->rrvs, q->rcpt->rrvs_mode };
 
 	if (emit_queue_rcpt(h->t, &e, err) < 0 ||
+		(q->why.n &&
+			emit_queue_state(h->t,
+				&(struct effect_queue_state){ .id = e.id,
+					.state = state,
+					.next = e.next,
+					.status = STR(""),
+					.reply = q->why,
+					.remote = STR("") },
+				err) < 0) ||
 		(rrvs.rrvs && emit_queue_rrvs(h->t, &rrvs, err) < 0))
 		return -1;
 	queue_expect(h->t->leases, e.domain, e.next);
@@ -397,6 +458,10 @@ int delivery_accept(
 		if (add_rcpt(&h, err) < 0)
 			goto out;
 	}
+	if (h.refusals && !h.local && !h.elsewhere) {
+		*err = h.refused;
+		goto out;
+	}
 	if (h.locals + h.queued == 0 || (h.gone && !h.local && !h.elsewhere)) {
 		err_set(err, ERR_NOTFOUND, "no such user here");
 		goto out;
@@ -417,11 +482,15 @@ int delivery_append(struct txn *t, const struct delivery_append *a, uint32_t *ui
 		.flags = a->flags & STORE_FLAGS,
 		.keywords = a->keywords };
 	struct directory_login who;
+	struct account_state s;
 	struct mailbox m;
 	uint64_t body;
 
 	if (directory_account(&t->view, a->account, &who, err) < 0 ||
 		mailbox_find(&t->view, a->account, a->mailbox, &m, err) < 0 ||
+		account_state(&t->view, a->account, &s, err) < 0 ||
+		(s.limited &&
+			directory_has_room(&t->view, a->account, 1, a->body.size, NULL, err) < 0) ||
 		put_body(t, &a->body, 1, &body, err) < 0 ||
 		put_email(t, a->account, str_c(who.login), &m, a->mailbox, STR(""), &a->body, body,
 			&row, err) < 0)

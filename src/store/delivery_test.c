@@ -38,7 +38,7 @@ static int mail_1000(struct txn *t, void *arg, struct err *err)
 
 		snprintf(names[i], sizeof names[i], "u%d@example.org", i);
 		rcpts[i].address = str_c(names[i]);
-		if (directory_rcpt(&t->view, rcpts[i].address, false, &found, err) < 0)
+		if (directory_rcpt(&t->view, rcpts[i].address, false, 0, &found, err) < 0)
 			return -1;
 		rcpts[i].target = found.target;
 	}
@@ -145,7 +145,7 @@ static int find_target(struct view *v, void *arg, struct err *err)
 {
 	struct vanished *x = arg;
 	struct directory_rcpt found;
-	int r = directory_rcpt(v, STR("bob@example.org"), false, &found, err);
+	int r = directory_rcpt(v, STR("bob@example.org"), false, 0, &found, err);
 
 	x->target = found.target;
 	return r;

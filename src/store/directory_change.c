@@ -70,6 +70,18 @@ static int local_domain(struct txn *t, const struct directory_name *name, struct
 		err);
 }
 
+/* Is what the accounts of the domain hold limited? */
+static int quota_of(struct view *v, uint64_t domain, bool *limited, struct err *err)
+{
+	int64_t quota = 0;
+	int got = db_int(v->db, &quota,
+		"SELECT quota_messages + quota_bytes FROM domain WHERE id = $1",
+		DB_ARGS(DB_I((int64_t)domain)), err);
+
+	*limited = quota != 0;
+	return got < 0 ? -1 : 0;
+}
+
 int directory_account_add(
 	struct txn *t, struct str login, struct str full_name, uint64_t *account, struct err *err)
 {
@@ -83,6 +95,7 @@ int directory_account_add(
 	struct directory_name name;
 	struct directory_entry e;
 	uint64_t mailbox;
+	bool charged;
 	int r = -1;
 
 	if (directory_parse(login, &name, err) < 0)
@@ -99,6 +112,8 @@ int directory_account_add(
 		goto out;
 	}
 	*account = t->apply.next->account;
+	if (quota_of(&t->view, e.domain, &charged, err) < 0)
+		goto out;
 	/* UIDVALIDITY begins with the time, so an account made anew under an old name never repeats
 	 * one (RFC 3501 2.3.1.1). */
 	if (emit_account_put(t,
@@ -108,7 +123,10 @@ int directory_account_add(
 		emit_address_put(t,
 			&(struct effect_address_put){
 				t->apply.next->address, e.domain, name.address.local, *account },
-			err) < 0)
+			err) < 0 ||
+		(charged &&
+			emit_account_charged(t,
+				&(struct effect_account_charged){ *account, e.domain }, err) < 0))
 		goto out;
 	for (size_t i = 0; i < sizeof standard / sizeof *standard; i++)
 		if (mailbox_create(t, *account, standard[i].name, standard[i].use, &mailbox, err) <
@@ -133,6 +151,89 @@ int directory_account_enable(
 	return emit_account_enabled(t, &(struct effect_account_enabled){ l.account, on }, err);
 }
 
+int directory_use(struct txn *t, uint64_t charged, int64_t messages, int64_t bytes, struct err *err)
+{
+	if (!charged || (!messages && !bytes))
+		return 0;
+	return emit_domain_use(t, &(struct effect_domain_use){ charged, messages, bytes }, err);
+}
+
+/* What a removed account held is its domain's no more. */
+static int give_back(struct txn *t, uint64_t account, struct err *err)
+{
+	struct account_state s;
+
+	if (account_state(&t->view, account, &s, err) < 0)
+		return -1;
+	return directory_use(t, s.charged, -(int64_t)s.messages, -(int64_t)s.bytes, err);
+}
+
+int directory_account_quota(
+	struct txn *t, struct str login, uint64_t messages, uint64_t bytes, struct err *err)
+{
+	struct directory_login l;
+
+	if (messages > DIRECTORY_QUOTA_MAX || bytes > DIRECTORY_QUOTA_MAX)
+		return err_set(err, ERR_PERM, "no quota is that large");
+	if (directory_login(&t->view, login, &l, err) < 0)
+		return -1;
+	return emit_account_quota(
+		t, &(struct effect_account_quota){ l.account, messages, bytes }, err);
+}
+
+int directory_domain_quota(
+	struct txn *t, struct str name, uint64_t messages, uint64_t bytes, struct err *err)
+{
+	char text[ADDRESS_DOMAIN_MAX];
+	struct str domain;
+	uint64_t id;
+
+	if (messages > DIRECTORY_QUOTA_MAX || bytes > DIRECTORY_QUOTA_MAX)
+		return err_set(err, ERR_PERM, "no quota is that large");
+	if (domain_canonical(name, text, &domain, err) < 0 ||
+		find_domain(&t->view, domain, &id, err) < 0)
+		return -1;
+	if (!id)
+		return err_set(err, ERR_NOTFOUND, "no such domain: " STR_F, STR_A(domain));
+	return emit_domain_quota(t, &(struct effect_domain_quota){ id, messages, bytes }, err);
+}
+
+int directory_account_caps(
+	struct txn *t, struct str login, int64_t messages, int64_t recipients, struct err *err)
+{
+	struct directory_login l;
+
+	if (messages < -1 || recipients < -1)
+		return err_set(err, ERR_PERM, "a cap is a number");
+	if (directory_login(&t->view, login, &l, err) < 0)
+		return -1;
+	return emit_account_caps(
+		t, &(struct effect_account_caps){ l.account, messages, recipients }, err);
+}
+
+static bool is_newly_full(struct view *v, const struct destination *d, uint64_t size)
+{
+	struct directory_room room;
+	struct err why = ERR_INIT;
+
+	return directory_destination_takes(v, d, size, &room, &why) < 0 && why.kind == ERR_QUOTA &&
+		room.full_since == 0;
+}
+
+int directory_note_full(struct txn *t, struct str address, uint64_t size, struct err *err)
+{
+	struct arena arena = ARENA(1 << 20);
+	struct destination *d = NULL;
+	int r = directory_expand(&t->view, 0, address, &arena, &d, err);
+
+	for (; r == 0 && d; d = d->next)
+		if (is_newly_full(&t->view, d, size))
+			r = emit_account_full(
+				t, &(struct effect_account_full){ d->account, t->now }, err);
+	arena_free(&arena);
+	return r;
+}
+
 int directory_account_remove(struct txn *t, struct str login, uint64_t *account, struct err *err)
 {
 	struct directory_login l;
@@ -140,24 +241,121 @@ int directory_account_remove(struct txn *t, struct str login, uint64_t *account,
 	if (directory_login(&t->view, login, &l, err) < 0)
 		return -1;
 	*account = l.account;
+	if (give_back(t, l.account, err) < 0)
+		return -1;
 	if (emit_secret_removed(
 		    t, &(struct effect_secret_removed){ STORE_VERIFIER, str_c(l.login) }, err) < 0)
 		return -1;
 	return emit_account_removed(t, &(struct effect_account_removed){ l.account, t->now }, err);
 }
 
-int directory_alias_put(
-	struct txn *t, struct str address, const struct str *targets, size_t n, struct err *err)
+/* The address in the form in which it is kept: "local@domain". */
+static int printed(const struct directory_name *name, struct buf *text, struct err *err)
 {
-	struct directory_name name, target;
+	address_print(text, &name->address);
+	if (name->address.domain.n == 0 || !buf_ok(text))
+		return err_set(err, ERR_PERM, "not an address: user@domain");
+	return 0;
+}
+
+/* 1 with its number, 0, -1 */
+static int find_identity(
+	struct view *v, uint64_t account, struct str address, int64_t *id, struct err *err)
+{
+	return db_int(v->db, id, "SELECT id FROM identity WHERE account = $1 AND address = $2",
+		DB_ARGS(DB_I((int64_t)account), DB_T(address)), err);
+}
+
+static int change_identity(
+	struct txn *t, uint64_t account, struct str address, bool add, struct err *err)
+{
+	struct account_state s;
+	int64_t id = 0, last = 0;
+	int got = find_identity(&t->view, account, address, &id, err);
+
+	if (got < 0 || account_state(&t->view, account, &s, err) < 0)
+		return -1;
+	if (!add && (got == 0 || id == 1))
+		return err_set(err, ERR_NOTFOUND, "this account has no such identity");
+	if (!add)
+		return emit_identity_removed(
+			t, &(struct effect_identity_removed){ account, (uint64_t)id }, err);
+	if (got == 1)
+		return err_set(err, ERR_EXISTS, "the account has this identity already");
+	if (db_int(t->view.db, &last, "SELECT max(id) FROM identity WHERE account = $1",
+		    DB_ARGS(DB_I((int64_t)account)), err) < 0)
+		return -1;
+	return emit_identity_put(t,
+		&(struct effect_identity_put){
+			account, (uint64_t)last + 1, STR(""), address, s.modseq },
+		err);
+}
+
+static int with_identity(
+	struct txn *t, struct str login, struct str address, bool add, struct err *err)
+{
+	struct buf text = BUF(DIRECTORY_ADDRESS);
+	struct directory_login l;
+	struct directory_name name;
+	int r = -1;
+
+	if (directory_login(&t->view, login, &l, err) == 0 &&
+		directory_parse(address, &name, err) == 0 && printed(&name, &text, err) == 0)
+		r = change_identity(t, l.account, buf_str(&text), add, err);
+	buf_free(&text);
+	return r;
+}
+
+int directory_identity_add(struct txn *t, struct str login, struct str address, struct err *err)
+{
+	return with_identity(t, login, address, true, err);
+}
+
+int directory_identity_remove(struct txn *t, struct str login, struct str address, struct err *err)
+{
+	return with_identity(t, login, address, false, err);
+}
+
+static int put_targets(struct txn *t, uint64_t id, struct str owner, const struct str *targets,
+	size_t n, struct err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (emit_alias_target(t,
+			    &(struct effect_alias_target){ id, (uint32_t)i, targets[i] }, err) < 0)
+			return -1;
+	return owner.n ? emit_alias_owner(t, &(struct effect_alias_owner){ id, owner }, err) : 0;
+}
+
+/* An alias may lead to what is made later, but not too far, and not to itself alone. */
+static int check_alias(struct view *v, uint64_t id, struct err *err)
+{
+	struct arena arena = ARENA(1 << 20);
+	struct destination *d;
+	struct err why = ERR_INIT;
+	int r = 0;
+
+	if (directory_expand(v, id, STR(""), &arena, &d, &why) < 0 && why.kind != ERR_NOTFOUND) {
+		*err = why;
+		r = -1;
+	}
+	arena_free(&arena);
+	return r;
+}
+
+int directory_alias_put(struct txn *t, struct str address, struct str owner,
+	const struct str *targets, size_t n, struct err *err)
+{
+	struct directory_name name, other;
 	struct directory_entry e;
 
 	if (n == 0 || n > DIRECTORY_TARGETS)
 		return err_set(err, ERR_PERM, "an alias has 1 to %d targets", DIRECTORY_TARGETS);
 	for (size_t i = 0; i < n; i++)
-		if (directory_parse(targets[i], &target, err) < 0)
+		if (directory_parse(targets[i], &other, err) < 0)
 			return -1;
-	if (directory_parse(address, &name, err) < 0)
+	if (owner.n && (directory_parse(owner, &other, err) < 0 || other.address.domain.n == 0))
+		return err_set(err, ERR_PERM, "the owner of a list is an address: user@domain");
+	if (directory_parse_alias(address, &name, err) < 0)
 		return -1;
 	if (name.address.domain.n == 0)
 		return err_set(err, ERR_PERM, "an alias is an address: user@domain");
@@ -168,14 +366,11 @@ int directory_alias_put(
 	if (!e.id)
 		e.id = t->apply.next->address;
 	if (emit_address_put(t,
-		    &(struct effect_address_put){ e.id, e.domain, name.address.local, 0 }, err) < 0)
+		    &(struct effect_address_put){ e.id, e.domain, name.address.local, 0 },
+		    err) < 0 ||
+		put_targets(t, e.id, owner, targets, n, err) < 0)
 		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (emit_alias_target(t,
-			    &(struct effect_alias_target){ e.id, (uint32_t)i, targets[i] },
-			    err) < 0)
-			return -1;
-	return 0;
+	return check_alias(&t->view, e.id, err);
 }
 
 int directory_alias_remove(struct txn *t, struct str address, struct err *err)
@@ -183,7 +378,7 @@ int directory_alias_remove(struct txn *t, struct str address, struct err *err)
 	struct directory_name name;
 	struct directory_entry e;
 
-	if (directory_parse(address, &name, err) < 0 ||
+	if (directory_parse_alias(address, &name, err) < 0 ||
 		directory_find(&t->view, &name, &e, err) < 0)
 		return -1;
 	if (!e.id || e.account)

@@ -9,12 +9,22 @@ int directory_domains(
 
 	if (db_query(v->db, &r,
 		    "SELECT d.name, d.kind, (SELECT count(*) FROM address a WHERE a.domain = d.id"
-		    " AND a.account <> 0) FROM domain d WHERE d.name > $1 ORDER BY d.name",
+		    " AND a.account <> 0), d.quota_messages, d.quota_bytes, d.messages, d.bytes"
+		    " FROM domain d WHERE d.name > $1 ORDER BY d.name",
 		    DB_ARGS(DB_T(after)), err) < 0)
 		return -1;
-	while ((got = rows_next(r, err)) == 1)
-		if (!fn(arg, rows_str(r, 0), (uint8_t)rows_int(r, 1), (uint64_t)rows_int(r, 2)))
+	while ((got = rows_next(r, err)) == 1) {
+		const struct directory_domain_row row = { .name = rows_str(r, 0),
+			.kind = (uint8_t)rows_int(r, 1),
+			.accounts = (uint64_t)rows_int(r, 2),
+			.quota_messages = (uint64_t)rows_int(r, 3),
+			.quota_bytes = (uint64_t)rows_int(r, 4),
+			.messages = (uint64_t)rows_int(r, 5),
+			.bytes = (uint64_t)rows_int(r, 6) };
+
+		if (!fn(arg, &row))
 			break;
+	}
 	rows_free(&r);
 	return got < 0 ? -1 : 0;
 }
@@ -26,11 +36,9 @@ int directory_accounts(
 	int got;
 
 	if (db_query(v->db, &r,
-		    "SELECT a.id, a.login, a.full_name, a.enabled, a.created,"
-		    " (SELECT sum(m.messages) FROM mailbox m WHERE m.account = a.id AND m.removed "
-		    "= 0),"
-		    " (SELECT sum(m.bytes) FROM mailbox m WHERE m.account = a.id AND m.removed = 0)"
-		    " FROM account a WHERE a.login > $1 ORDER BY a.login",
+		    "SELECT id, login, full_name, enabled, created, messages, bytes,"
+		    " quota_messages, quota_bytes, cap_messages, cap_recipients"
+		    " FROM account WHERE login > $1 ORDER BY login",
 		    DB_ARGS(DB_T(after)), err) < 0)
 		return -1;
 	while ((got = rows_next(r, err)) == 1) {
@@ -40,11 +48,35 @@ int directory_accounts(
 			.enabled = rows_int(r, 3) != 0,
 			.created = rows_int(r, 4),
 			.messages = (uint64_t)rows_int(r, 5),
-			.bytes = (uint64_t)rows_int(r, 6) };
+			.bytes = (uint64_t)rows_int(r, 6),
+			.quota_messages = (uint64_t)rows_int(r, 7),
+			.quota_bytes = (uint64_t)rows_int(r, 8),
+			.cap_messages = rows_int(r, 9),
+			.cap_recipients = rows_int(r, 10) };
 
 		if (!fn(arg, &row))
 			break;
 	}
+	rows_free(&r);
+	return got < 0 ? -1 : 0;
+}
+
+int directory_identities(
+	struct view *v, struct str login, directory_identity_fn *fn, void *arg, struct err *err)
+{
+	struct directory_login who;
+	struct rows *r;
+	int got;
+
+	if (directory_login(v, login, &who, err) < 0 ||
+		db_query(v->db, &r,
+			"SELECT address FROM identity WHERE account = $1 AND id > 1"
+			" ORDER BY address",
+			DB_ARGS(DB_I((int64_t)who.account)), err) < 0)
+		return -1;
+	while ((got = rows_next(r, err)) == 1)
+		if (!fn(arg, rows_str(r, 0)))
+			break;
 	rows_free(&r);
 	return got < 0 ? -1 : 0;
 }
@@ -58,7 +90,8 @@ int directory_aliases(
 	int got;
 
 	if (db_query(v->db, &r,
-		    "SELECT a.id, a.local, d.name, t.target FROM address a, domain d, alias_target "
+		    "SELECT a.id, a.local, d.name, t.target, a.owner FROM address a, domain d, "
+		    "alias_target "
 		    "t"
 		    " WHERE a.account = 0 AND d.id = a.domain AND t.address = a.id"
 		    " AND a.local || '@' || d.name > $1"
@@ -73,7 +106,7 @@ int directory_aliases(
 		buf_add(&address, rows_str(r, 1));
 		buf_addc(&address, '@');
 		buf_add(&address, rows_str(r, 2));
-		if (!fn(arg, buf_str(&address), rows_str(r, 3), first))
+		if (!fn(arg, buf_str(&address), rows_str(r, 4), rows_str(r, 3), first))
 			break;
 	}
 	rows_free(&r);

@@ -1,5 +1,6 @@
 /* Changing entries: flags, expunge, copy, move. */
 #include "base/map.h"
+#include "store/directory.h"
 #include "store/entry.h"
 #include "store/mailbox.h"
 #include "store/names.h"
@@ -251,6 +252,18 @@ static int collect_doomed(struct txn *t, uint64_t account, uint64_t mailbox,
 	return got;
 }
 
+/* What has gone by this request is its domain's no more. */
+static int charge_less(
+	struct txn *t, uint64_t account, const struct account_state *before, struct err *err)
+{
+	struct account_state now;
+
+	if (account_state(&t->view, account, &now, err) < 0)
+		return -1;
+	return directory_use(t, before->charged, (int64_t)(now.messages - before->messages),
+		(int64_t)(now.bytes - before->bytes), err);
+}
+
 int entry_expunge(struct txn *t, uint64_t account, uint64_t mailbox, struct str ranges, bool any,
 	struct range_list *out, uint64_t *modseq, struct err *err)
 {
@@ -274,8 +287,11 @@ int entry_expunge(struct txn *t, uint64_t account, uint64_t mailbox, struct str 
 	if (doomed.n == 0)
 		return 0;
 	*modseq = s.modseq + 1;
-	return emit_expunged(t,
-		&(struct effect_expunged){ account, mailbox, *modseq, t->now, false, doomed }, err);
+	if (emit_expunged(t,
+		    &(struct effect_expunged){ account, mailbox, *modseq, t->now, false, doomed },
+		    err) < 0)
+		return -1;
+	return s.charged ? charge_less(t, account, &s, err) : 0;
 }
 
 /* --- copy and move -------------------------------------------------------------------------- */
@@ -286,6 +302,7 @@ struct copying {
 	struct buf rows; /* effect_entry_row */
 	struct buf keywords;
 	uint32_t next;
+	uint64_t messages, bytes; /* so far */
 	struct range_list *from, *to;
 };
 
@@ -315,6 +332,8 @@ static int copy_range(struct copying *c, const struct effect_uid_range *range, s
 			.keywords = rows_str(r, 8) };
 
 		effect_entry_row_put(&c->rows, &row);
+		c->messages++;
+		c->bytes += row.size;
 		range_list_add(c->from, (uint32_t)rows_int(r, 0));
 		range_list_add(c->to, c->next);
 		keywords_add(&c->keywords, row.keywords);
@@ -371,7 +390,12 @@ static int copy(struct copying *c, uint64_t *modseq, struct err *err)
 		goto out;
 	}
 	r = 0;
-	if (c->rows.n) {
+	/* A move needs no room. */
+	if (c->rows.n && !q->move && s.limited)
+		r = directory_has_room(&c->t->view, q->account, c->messages, c->bytes, NULL, err);
+	if (r == 0 && c->rows.n && !q->move)
+		r = directory_use(c->t, s.charged, (int64_t)c->messages, (int64_t)c->bytes, err);
+	if (r == 0 && c->rows.n) {
 		*modseq = s.modseq + 1;
 		r = emit_copy(c, buf_str(&name), *modseq, err);
 	}

@@ -13,7 +13,7 @@ void index_url(const struct store *s, char url[STORE_URL], const char *name)
 }
 
 /* Each makes its version out of the one before. */
-static const char *const versions[] = { schema_0001_index, schema_0002_index };
+static const char *const versions[] = { schema_0001_index, schema_0002_index, schema_0003_index };
 enum { VERSION = sizeof versions / sizeof *versions };
 
 /* 0: there are no tables yet. */

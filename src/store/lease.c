@@ -284,8 +284,8 @@ static int read_rcpts(struct choice *c, struct queue_lease *l, struct err *err)
 	int got = 0;
 
 	if (db_query(c->t->view.db, &r,
-		    "SELECT id, address, orcpt, notify, attempts, delay_told, state, rrvs FROM "
-		    "queue_rcpt"
+		    "SELECT id, address, orcpt, notify, attempts, delay_told, state, rrvs, "
+		    "reply FROM queue_rcpt"
 		    " WHERE message = $1 AND domain = $2 AND next <= $3 ORDER BY id",
 		    DB_ARGS(ID(l->message), DB_T(l->domain), DB_I(c->t->now)), err) < 0)
 		return -1;
@@ -295,19 +295,23 @@ static int read_rcpts(struct choice *c, struct queue_lease *l, struct err *err)
 
 		if (is_leased(c, (uint64_t)rows_int(r, 0)))
 			continue;
-		*to = (struct queue_rcpt){ .id = (uint64_t)rows_int(r, 0),
+		*to = (struct queue_rcpt){
+			.id = (uint64_t)rows_int(r, 0),
 			.notify = (uint8_t)rows_int(r, 3),
 			.attempts = (uint32_t)rows_int(r, 4),
 			.delay_told = rows_int(r, 5) != 0,
 			.rrvs = rows_int(r, 7) / 2,
 			.rrvs_mode = rows_int(r, 7) & 1,
 			.delivered = rows_int(r, 6) == STORE_DELIVERED,
-			.failed = rows_int(r, 6) == STORE_FAILED ? STR("no such user here any more")
-								 : STR("") };
-		if (!keep_str(c, r, 1, &to->address) || !keep_str(c, r, 2, &to->orcpt)) {
+		};
+		if (!keep_str(c, r, 1, &to->address) || !keep_str(c, r, 2, &to->orcpt) ||
+			(rows_int(r, 6) == STORE_FAILED && !keep_str(c, r, 8, &to->failed))) {
 			got = err_set(err, ERR_TEMP, "out of memory for a lease");
 			break;
 		}
+		/* Queued by a version that knew one reason only. */
+		if (rows_int(r, 6) == STORE_FAILED && to->failed.n == 0)
+			to->failed = STR("no such user here any more");
 		l->rcpt_count++;
 		c->room -= RCPT_FIXED + to->address.n + to->orcpt.n + to->failed.n;
 	}

@@ -1,5 +1,6 @@
 #include "store/mailbox.h"
 #include "base/utf8.h"
+#include "store/directory.h"
 #include "store/entry.h"
 #include "store/names.h"
 
@@ -11,14 +12,21 @@ int account_state(struct view *v, uint64_t account, struct account_state *s, str
 	int got;
 
 	if (db_query(v->db, &r,
-		    "SELECT modseq, next_email, next_mailbox, next_uidvalidity FROM account"
+		    "SELECT modseq, next_email, next_mailbox, next_uidvalidity, messages, bytes,"
+		    " charged, quota_messages, quota_bytes FROM account"
 		    " WHERE id = $1 AND removed = 0",
 		    DB_ARGS(ID(account)), err) < 0)
 		return -1;
 	got = rows_next(r, err);
 	if (got == 1)
-		*s = (struct account_state){ (uint64_t)rows_int(r, 0), (uint64_t)rows_int(r, 1),
-			(uint64_t)rows_int(r, 2), (uint64_t)rows_int(r, 3) };
+		*s = (struct account_state){ .modseq = (uint64_t)rows_int(r, 0),
+			.next_email = (uint64_t)rows_int(r, 1),
+			.next_mailbox = (uint64_t)rows_int(r, 2),
+			.next_uidvalidity = (uint64_t)rows_int(r, 3),
+			.messages = (uint64_t)rows_int(r, 4),
+			.bytes = (uint64_t)rows_int(r, 5),
+			.charged = (uint64_t)rows_int(r, 6),
+			.limited = rows_int(r, 6) || rows_int(r, 7) || rows_int(r, 8) };
 	else if (got == 0)
 		err_set(err, ERR_NOTFOUND, "no such account");
 	rows_free(&r);
@@ -240,6 +248,8 @@ int mailbox_delete(struct txn *t, uint64_t account, struct str name, struct err 
 		return err_set(err, ERR_DENIED, "INBOX cannot be deleted");
 	if (account_state(&t->view, account, &s, err) < 0 ||
 		mailbox_find(&t->view, account, name, &m, err) < 0)
+		return -1;
+	if (directory_use(t, s.charged, -(int64_t)m.messages, -(int64_t)m.bytes, err) < 0)
 		return -1;
 	return emit_mailbox_removed(
 		t, &(struct effect_mailbox_removed){ account, m.id, s.modseq + 1, t->now }, err);

@@ -23,6 +23,9 @@ struct mailbox {
 struct account_state {
 	uint64_t modseq; /* of the last change */
 	uint64_t next_email, next_mailbox, next_uidvalidity;
+	uint64_t messages, bytes;
+	uint64_t charged; /* the domain with a quota that this counts towards; 0: none */
+	bool limited;     /* the account or its domain has a quota */
 };
 int account_state(struct view *v, uint64_t account, struct account_state *s, struct err *err);
 

@@ -9,6 +9,8 @@ enum { STORE_DRAFTS = 1, STORE_SENT = 2, STORE_JUNK = 4, STORE_TRASH = 8, STORE_
 enum { STORE_DOMAIN_LOCAL = 1, STORE_DOMAIN_RELAY = 2 };
 enum { STORE_VERIFIER = 1, STORE_TLS_KEY, STORE_PROVIDER, STORE_DKIM };
 enum { STORE_NOTIFY_SUCCESS = 2 }; /* RFC 3461 4.1; the other bits only the courier reads */
+/* Of an address: what its account has to be asked before it gets mail. */
+enum { STORE_ADDRESS_DISABLED = 1, STORE_ADDRESS_QUOTA = 2 };
 /* State of a queued recipient, and what became of it. */
 enum {
 	STORE_DELIVERED = 1,

@@ -101,6 +101,10 @@ static void set_defaults(struct store_options *o)
 {
 	if (o->retention == 0)
 		o->retention = STORE_RETENTION;
+	if (o->quota_grace == 0)
+		o->quota_grace = STORE_QUOTA_GRACE;
+	if (o->subaddress == 0)
+		o->subaddress = '+';
 	if (o->readers == 0)
 		o->readers = 2;
 	if (o->readers > STORE_READERS_MAX)

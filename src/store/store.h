@@ -22,6 +22,9 @@
 
 struct store;
 struct txn;
+struct address_map;
+
+enum { STORE_NO_SUBADDRESS = 127 }; /* no local part has it */
 
 struct store_options {
 	/* The same folder as SQLite, which takes no descriptor, shall name it; NULL:
@@ -31,6 +34,11 @@ struct store_options {
 	uint64_t reserve_bytes; /* intake needs this much free space; 0: none */
 	int64_t retention;      /* seconds that expunged mail stays; 0: 14 days */
 	unsigned readers;       /* threads; 0: 2 */
+	char subaddress;        /* what stands between user and tag; 0: '+' */
+	int64_t quota_grace;    /* seconds for which a full account's mail may be tried again; 0: 5
+				   days,    -1: none */
+	int64_t cap_messages, cap_recipients; /* a day and account, to elsewhere; 0: no cap */
+	const struct address_map *map;        /* further addresses (address_map.h); NULL: none */
 	/* Finished jobs are waiting. Called from any thread; must not wait. NULL: store_run() only.
 	 */
 	void (*woken)(void *arg);

@@ -101,7 +101,7 @@ static inline void add_account(struct store *s, const char *login)
 }
 
 struct alias_test {
-	const char *address;
+	const char *address, *owner; /* NULL: none */
 	struct str targets[8];
 	size_t n;
 };
@@ -110,7 +110,7 @@ static inline int run_alias(struct txn *t, void *arg, struct err *err)
 {
 	struct alias_test *a = arg;
 
-	return directory_alias_put(t, str_c(a->address), a->targets, a->n, err);
+	return directory_alias_put(t, str_c(a->address), str_c(a->owner), a->targets, a->n, err);
 }
 
 static inline void add_alias(struct store *s, const char *address, const char *target)
@@ -154,7 +154,7 @@ static inline int run_mail(struct txn *t, void *arg, struct err *err)
 		struct directory_rcpt found;
 		struct str address = str_word(&rest, ' ');
 
-		if (directory_rcpt(&t->view, address, m->anywhere, &found, err) < 0)
+		if (directory_rcpt(&t->view, address, m->anywhere, 0, &found, err) < 0)
 			return -1;
 		rcpts[d.rcpt_count++] = (struct delivery_rcpt){ .target = found.target,
 			.address = address,
@@ -240,7 +240,7 @@ static inline void dump_index(int dir, const char *file, struct buf *out)
 	static const char *const tables[] = { "log_position", "domain", "account", "address",
 		"alias_target", "identity", "secret", "mailbox", "subscription", "body", "email",
 		"entry", "ghost", "thread_key", "queue_message", "queue_rcpt", "call_even",
-		"call_odd" };
+		"call_odd", "sending", "correspondent" };
 	struct err err = ERR_INIT;
 	struct db *db = NULL;
 	char url[100], sql[100];
