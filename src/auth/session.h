@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { SESSION_KEY = 32, SESSION_MAX = 128, SESSION_LOGIN_MAX = 75 };
+enum { SESSION_KEY = 32, SESSION_MAX = 384, SESSION_LOGIN_MAX = 320 };
 
 struct session {
 	uint64_t account;
@@ -23,7 +23,7 @@ struct session {
 	struct str login;
 };
 
-/* Append to `out`. ERR_LIMIT: the name is too long to fit; such a login ends with the store. */
+/* Append to `out`. ERR_LIMIT: no account has so long a name. */
 int session_make(struct str key, const struct session *s, struct buf *out, struct err *err);
 /* ERR_DENIED: not ours, for another front, or over. s->login points into `bytes`. */
 int session_read(struct str key, struct str bytes, uint32_t front, int64_t now, struct session *s,

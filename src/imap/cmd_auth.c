@@ -7,7 +7,7 @@ static void write_mechanisms(struct imap_session *s)
 {
 	struct buf names = BUF(400);
 
-	sasl_mech_list(sasl_ways(s->policy->checks, s->policy->arg), " AUTH=", &names);
+	sasl_mech_list(sasl_ways(s->policy->checks), " AUTH=", &names);
 	conn_write(s->c, buf_str(&names));
 	buf_free(&names);
 }
@@ -224,7 +224,7 @@ int imap_do_authenticate(struct imap_session *s, struct imap_in *in, struct err 
 		initial = str_from(in->s, 1);
 	else if (!imap_in_end(in))
 		return imap_bad(s, in);
-	mech = sasl_mech_find(name, sasl_ways(p->checks, p->arg));
+	mech = sasl_mech_find(name, sasl_ways(p->checks));
 	if (!mech)
 		return imap_no(s, "[CANNOT] ", "unknown mechanism", err);
 	r = sasl_serve(&sasl, mech, has_initial ? &initial : NULL, ask, s, &how, &why);

@@ -113,7 +113,7 @@ struct imap_policy {
 	int (*start_tls)(void *arg, struct conn *c, struct err *err);
 	/* ERR_DENIED: wrong name or password; ERR_LIMIT: too many guesses. */
 	int (*login)(void *arg, struct str name, const struct secret *password, struct err *err);
-	/* Ways to log in besides a password (sasl/sasl.h), called with `arg`; NULL: none. */
+	/* Ways to log in besides a password (sasl/sasl.h); NULL: none. */
 	const struct sasl_checks *checks;
 
 	int (*mailboxes)(void *arg, imap_mailbox_fn *each, void *each_arg, struct err *err);

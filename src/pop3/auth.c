@@ -7,7 +7,7 @@ static void write_logins(struct pop3_session *s)
 {
 	struct buf names = BUF(300);
 
-	sasl_mech_list(sasl_ways(s->policy->checks, s->policy->arg), " ", &names);
+	sasl_mech_list(sasl_ways(s->policy->checks), " ", &names);
 	conn_writef(s->c, "USER\r\nSASL" STR_F "\r\n", STR_A(buf_str(&names)));
 	buf_free(&names);
 }
@@ -145,7 +145,7 @@ int pop3_do_auth(struct pop3_session *s, struct str arg, struct err *err)
 	if (!s->secure)
 		return pop3_err(s, "[AUTH] ", "no passwords without TLS: STLS first");
 	has_initial = str_cut(arg, ' ', &name, &initial);
-	mech = sasl_mech_find(name, sasl_ways(p->checks, p->arg));
+	mech = sasl_mech_find(name, sasl_ways(p->checks));
 	if (!mech)
 		return pop3_err(s, "", "unknown mechanism");
 	r = sasl_serve(&sasl, mech, has_initial ? &initial : NULL, ask, s, &how, &why);

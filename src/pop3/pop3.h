@@ -47,7 +47,7 @@ struct pop3_policy {
 	struct signal *wake;
 	/* True when the login has been taken back (password changed): the session ends. */
 	bool (*gone)(void *arg);
-	/* Ways to log in besides a password (sasl/sasl.h), called with `arg`; NULL: none. */
+	/* Ways to log in besides a password (sasl/sasl.h); NULL: none. */
 	const struct sasl_checks *checks;
 };
 

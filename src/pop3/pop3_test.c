@@ -230,7 +230,8 @@ static void a_session_ends_when_its_login_is_taken_back(void **state)
 	struct pop3_mem m = mailbox();
 
 	m.gone = true;
-	assert_string_equal(play(&m, config(), LOGIN "STAT\r\n", 0), GREETING);
+	assert_string_equal(play(&m, config(), LOGIN "STAT\r\n", 0),
+		GREETING "-ERR the login has been taken back, goodbye\r\n");
 }
 
 static void arguments_are_checked(void **state)

@@ -62,8 +62,10 @@ int pop3_read_line(struct pop3_session *s, size_t max, struct str *line, struct 
 		deadline = clock_after(s->config->idle);
 	conn_deadline(s->c, deadline);
 	do {
-		if (is_gone(s))
+		if (is_gone(s)) { /* T037 */
+			pop3_err(s, "", "the login has been taken back, goodbye");
 			return err_set(err, ERR_CLOSED, "the login has been taken back");
+		}
 		woke = conn_wait(s->c, s->policy->wake, deadline, err);
 		if (woke < 0)
 			return -1;
@@ -132,8 +134,6 @@ static void say_goodbye(struct pop3_session *s, const struct err *why)
 		pop3_err(s, "", "idle for too long, goodbye");
 	else if (why->kind == ERR_CANCELED)
 		pop3_err(s, "[SYS/TEMP] ", "the server is going down, goodbye");
-	else
-		return;
 	task_shield(true);
 	conn_deadline(s->c, clock_after(CLOCK_SEC));
 	conn_flush(s->c, &ignored);

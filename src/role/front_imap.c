@@ -25,17 +25,7 @@ static int login(void *arg, struct str name, const struct secret *password, stru
 {
 	struct front_imap *m = arg;
 
-	if (front_login(m->f, m->service, m->c, name, secret_reveal(password), &m->login, err) <
-		0) {
-		log_event(LOG_INFO, "imap.login-failed", L_STR("user", name),
-			L_STR("rip", conn_peer(m->c)), L_ERR(err));
-		return -1;
-	}
-	m->login.wake = &m->wake;
-	m->logged_in = true;
-	log_event(
-		LOG_INFO, "imap.login", L_Z("user", m->login.login), L_STR("rip", conn_peer(m->c)));
-	return 0;
+	return front_auth_password(&m->auth, name, password, err);
 }
 
 /* The store tells of changes in the selected mailbox. What happened between two of its lives, or
@@ -46,11 +36,12 @@ static unsigned news(void *arg, uint64_t seen)
 	uint64_t generation = link_generation(m->f->store);
 	unsigned found = 0;
 
-	if (!m->logged_in)
+	if (!m->auth.in)
 		return 0;
-	if (m->login.gone)
+	if (m->auth.login.gone)
 		found |= IMAP_NEWS_GONE;
-	if (m->mailbox != 0 && (m->ask || m->login.modseq > seen || generation != m->generation))
+	if (m->mailbox != 0 &&
+		(m->ask || m->auth.login.modseq > seen || generation != m->generation))
 		found |= IMAP_NEWS_CHANGES;
 	m->ask = false;
 	m->generation = generation;
@@ -64,7 +55,7 @@ static int list_page(struct front_imap *m, struct buf *after, bool *more, imap_m
 	struct store_mailboxes_rep a;
 	struct store_mailbox_item item;
 	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->login, store_mailboxes, &q, &a, &hold, err);
+	int r = FRONT_CALL(m->f, &m->auth.login, store_mailboxes, &q, &a, &hold, err);
 
 	while (r == 0 && store_mailbox_item_next(&a.items, &item)) {
 		struct imap_mailbox row = { .name = item.name,
@@ -101,7 +92,7 @@ static int create(void *arg, struct str name, unsigned uses, struct err *err)
 	};
 	struct store_mailbox_create_rep a;
 	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->login, store_mailbox_create, &q, &a, &hold, err);
+	int r = FRONT_CALL(m->f, &m->auth.login, store_mailbox_create, &q, &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -113,7 +104,7 @@ static int remove_mailbox(void *arg, struct str name, struct err *err)
 	struct store_mailbox_delete_req q = { .call = front_call_id(m->f), .name = name };
 	struct store_mailbox_delete_rep a;
 	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->login, store_mailbox_delete, &q, &a, &hold, err);
+	int r = FRONT_CALL(m->f, &m->auth.login, store_mailbox_delete, &q, &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -125,7 +116,7 @@ static int rename_mailbox(void *arg, struct str from, struct str to, struct err 
 	struct store_mailbox_rename_req q = { .call = front_call_id(m->f), .from = from, .to = to };
 	struct store_mailbox_rename_rep a;
 	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->login, store_mailbox_rename, &q, &a, &hold, err);
+	int r = FRONT_CALL(m->f, &m->auth.login, store_mailbox_rename, &q, &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -139,7 +130,7 @@ static int subscribe(void *arg, struct str name, bool on, struct err *err)
 	};
 	struct store_mailbox_subscribe_rep a;
 	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->login, store_mailbox_subscribe, &q, &a, &hold, err);
+	int r = FRONT_CALL(m->f, &m->auth.login, store_mailbox_subscribe, &q, &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -151,7 +142,7 @@ static int status(void *arg, struct str name, struct imap_status *st, struct err
 	struct store_mailbox_status_req q = { .name = name };
 	struct store_mailbox_status_rep a;
 	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->login, store_mailbox_status, &q, &a, &hold, err);
+	int r = FRONT_CALL(m->f, &m->auth.login, store_mailbox_status, &q, &a, &hold, err);
 
 	if (r == 0)
 		*st = (struct imap_status){ .uidvalidity = a.uidvalidity,
@@ -172,7 +163,7 @@ static int select_mailbox(
 	struct store_select_rep a;
 
 	reply_free(&m->piece);
-	if (FRONT_CALL(m->f, &m->login, store_select, &q, &a, &m->piece, err) < 0)
+	if (FRONT_CALL(m->f, &m->auth.login, store_select, &q, &a, &m->piece, err) < 0)
 		return -1;
 	*box = (struct imap_box){ .uidvalidity = a.uidvalidity,
 		.uidnext = a.uidnext,
@@ -181,9 +172,9 @@ static int select_mailbox(
 		.modseq = a.modseq,
 		.keywords = a.keywords };
 	m->mailbox = a.mailbox;
-	m->login.modseq = 0;
+	m->auth.login.modseq = 0;
 	m->ask = true; /* for what came between this answer and the watch */
-	front_watch(&m->login, a.mailbox);
+	front_watch(&m->auth.login, a.mailbox);
 	return 0;
 }
 
@@ -191,7 +182,7 @@ static void unselect(void *arg)
 {
 	struct front_imap *m = arg;
 
-	front_watch(&m->login, 0);
+	front_watch(&m->auth.login, 0);
 	m->mailbox = 0;
 	reply_free(&m->piece);
 }
@@ -215,7 +206,7 @@ static int uids(void *arg, uint32_t from, struct imap_ranges *out, struct err *e
 	int r = 0;
 
 	while (r == 0 && a.more) {
-		r = FRONT_CALL(m->f, &m->login, store_uids, &q, &a, &hold, err);
+		r = FRONT_CALL(m->f, &m->auth.login, store_uids, &q, &a, &hold, err);
 		if (r == 0)
 			r = front_imap_take_ranges(a.ranges, out, err);
 		reply_free(&hold);
@@ -236,7 +227,7 @@ static int vanished(
 	int r = 0;
 
 	while (r == 0 && a.more) {
-		r = FRONT_CALL(m->f, &m->login, store_vanished, &q, &a, &hold, err);
+		r = FRONT_CALL(m->f, &m->auth.login, store_vanished, &q, &a, &hold, err);
 		if (r == 0)
 			r = front_imap_take_ranges(a.ranges, out, err);
 		if (r == 0 && q.from == 0)
@@ -261,7 +252,7 @@ static int body(void *arg, uint32_t uid, uint64_t offset, uint64_t length, struc
 	struct store_body_rep a;
 
 	reply_free(&m->piece);
-	if (FRONT_CALL(m->f, &m->login, store_body, &q, &a, &m->piece, err) < 0)
+	if (FRONT_CALL(m->f, &m->auth.login, store_body, &q, &a, &m->piece, err) < 0)
 		return -1;
 	*piece = a.data;
 	return 0;
@@ -274,6 +265,7 @@ static struct imap_policy policy_of(struct front_imap *m)
 		.news = news,
 		.start_tls = start_tls,
 		.login = login,
+		.checks = &m->auth.checks,
 		.mailboxes = mailboxes,
 		.create = create,
 		.remove = remove_mailbox,
@@ -304,6 +296,7 @@ void front_imap_session(struct front *f, struct conn *c, enum service s)
 	struct imap_policy policy = policy_of(&m);
 	struct err err = ERR_INIT;
 
+	front_auth_begin(&m.auth, f, c, s, "imap", &m.wake);
 	config.hostname = conf_str(f->conf, CONF_HOSTNAME);
 	config.secure = conn_is_tls(c);
 	config.starttls = f->tls[s] != NULL;
@@ -311,6 +304,6 @@ void front_imap_session(struct front *f, struct conn *c, enum service s)
 	config.append_max = conf_u64(f->conf, CONF_MESSAGE_MAX_SIZE);
 	imap_serve(c, &config, &policy, &err);
 	front_imap_append_abort(&m);
-	front_logout(&m.login);
+	front_auth_end(&m.auth);
 	reply_free(&m.piece);
 }

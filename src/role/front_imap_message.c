@@ -108,7 +108,7 @@ static int read_page(struct imap_rows *r, struct err *err)
 	struct store_entry e = { .uid = 0 };
 	struct str all;
 
-	if (FRONT_CALL(r->m->f, &r->m->login, store_entries, &q, &a, &r->hold, err) < 0)
+	if (FRONT_CALL(r->m->f, &r->m->auth.login, store_entries, &q, &a, &r->hold, err) < 0)
 		return -1;
 	r->page = all = a.entries;
 	while (a.more && store_entry_next(&all, &e))
@@ -132,7 +132,7 @@ static int change_page(struct imap_rows *r, struct err *err)
 		.keywords = r->flags.keywords };
 	struct store_flags_rep a;
 
-	if (FRONT_CALL(r->m->f, &r->m->login, store_flags, &q, &a, &r->hold, err) < 0)
+	if (FRONT_CALL(r->m->f, &r->m->auth.login, store_flags, &q, &a, &r->hold, err) < 0)
 		return -1;
 	r->page = a.changes;
 	plan(r, a.next);
@@ -211,7 +211,7 @@ static int expunge_some(struct front_imap *m, struct str ranges, bool all, struc
 	};
 	struct store_expunge_rep a;
 	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->login, store_expunge, &q, &a, &hold, err);
+	int r = FRONT_CALL(m->f, &m->auth.login, store_expunge, &q, &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -250,7 +250,7 @@ int front_imap_copy(void *arg, const struct imap_ranges *uids, struct str target
 	if (encode(&b, uids->v, uids->n, COPY_RANGES_MAX, err) < 0)
 		goto out;
 	q.ranges = buf_str(&b);
-	if (FRONT_CALL(m->f, &m->login, store_copy, &q, &a, &hold, err) < 0)
+	if (FRONT_CALL(m->f, &m->auth.login, store_copy, &q, &a, &hold, err) < 0)
 		goto out;
 	copied->uidvalidity = a.uidvalidity;
 	r = front_imap_take_ranges(a.from, &copied->from, err);
@@ -270,7 +270,7 @@ static int check_target(struct front_imap *m, struct str name, struct err *err)
 	struct store_mailbox_status_req q = { .name = name };
 	struct store_mailbox_status_rep a;
 	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->login, store_mailbox_status, &q, &a, &hold, err);
+	int r = FRONT_CALL(m->f, &m->auth.login, store_mailbox_status, &q, &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -286,7 +286,7 @@ int front_imap_append_begin(void *arg, const struct imap_append *a, struct err *
 	m->facts = facts_builder_new();
 	if (!m->facts)
 		return err_set(err, ERR_TEMP, "out of memory");
-	return front_body_new(m->f, &m->login, &m->incoming, err);
+	return front_body_new(m->f, &m->auth.login, &m->incoming, err);
 }
 
 int front_imap_append_piece(void *arg, struct str data, struct err *err)

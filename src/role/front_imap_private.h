@@ -4,16 +4,15 @@
 
 #include "imap/imap.h"
 #include "mail/facts.h"
+#include "role/front_auth.h"
 #include "role/front_body.h"
-#include "role/front_login.h"
 
 struct front_imap {
 	struct front *f;
 	struct conn *c;
 	enum service service;
-	struct front_login login;
+	struct front_auth auth;
 	struct signal wake;
-	bool logged_in;
 
 	uint64_t mailbox;    /* selected; 0: none */
 	bool ask;            /* the state may have changed unseen */

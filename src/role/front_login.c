@@ -120,6 +120,24 @@ static int ask_vault(struct front *f, const struct vault_login_req *q, struct va
 	return -1;
 }
 
+int front_enter(struct front *f, struct str token, struct str session, struct front_login *l,
+	struct err *err)
+{
+	int r;
+
+	*l = (struct front_login){ .front = f };
+	if (session.n > sizeof l->session)
+		return err_set(err, ERR_TEMP, "the vault's session does not fit");
+	memcpy(l->session, session.p, session.n);
+	l->session_n = session.n;
+	r = redeem(l, token, err);
+	if (r < 0 && err->kind == ERR_CLOSED)
+		r = renew(l, err);
+	if (r == 0)
+		link_login(f, l);
+	return r;
+}
+
 int front_login(struct front *f, enum service service, struct conn *c, struct str name,
 	struct str password, struct front_login *l, struct err *err)
 {
@@ -133,22 +151,8 @@ int front_login(struct front *f, enum service service, struct conn *c, struct st
 	int r = -1;
 
 	*l = (struct front_login){ .front = f };
-	if (ask_vault(f, &q, &a, &hold, err) < 0)
-		goto out;
-	if (a.session.n > sizeof l->session) {
-		err_set(err, ERR_TEMP, "the vault's session does not fit");
-		goto out;
-	}
-	memcpy(l->session, a.session.p, a.session.n);
-	l->session_n = a.session.n;
-	r = redeem(l, a.token, err);
-	if (r < 0 && err->kind == ERR_CLOSED)
-		r = renew(l, err);
-	if (r == 0) {
-		link_login(f, l);
-		guard_welcome(f, conn_peer(c));
-	}
-out:
+	if (ask_vault(f, &q, &a, &hold, err) == 0)
+		r = front_enter(f, a.token, a.session, l, err);
 	/* Waiting for the store or the vault is our trouble, not a closed connection of the client.
 	 */
 	if (r < 0 && err->kind == ERR_CLOSED)

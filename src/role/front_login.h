@@ -20,7 +20,7 @@ struct front_login {
 	uint32_t scopes;                  /* SCOPE_ bits */
 	uint32_t handle;
 	uint64_t generation; /* of the store link: for which channel the handle is good */
-	unsigned char session[128];
+	unsigned char session[384];
 	size_t session_n;
 
 	/* What the store tells by itself. `wake` may be NULL; it is raised when `modseq` has grown,
@@ -37,6 +37,11 @@ struct front_login {
  * password is the caller's to wipe. *l needs no initialisation and is usable only after 0. */
 int front_login(struct front *f, enum service service, struct conn *c, struct str name,
 	struct str password, struct front_login *l, struct err *err);
+
+/* Go in with what the vault gave for a login that it has checked in another way (front_auth.h): its
+ * grant, and its session for later. Errors and *l as of front_login(). */
+int front_enter(struct front *f, struct str token, struct str session, struct front_login *l,
+	struct err *err);
 
 /* The channel and the handle to use on it right now (see link.h on how long the channel is
  * good). FRONT_CALL does this by itself; for oneways and the like. Waits when the store is away. */

@@ -2,14 +2,15 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "pop3/pop3.h"
+#include "role/front_auth.h"
 #include "role/front_guard.h"
-#include "role/front_login.h"
+
 
 struct mailbox {
 	struct front *f;
 	struct conn *c;
 	enum service service;
-	struct front_login login;
+	struct front_auth auth;
 	struct signal wake;
 	uint64_t number;
 	uint64_t locked_for; /* generation of the store that knows our lock; 0: none */
@@ -27,16 +28,7 @@ static int login(void *arg, struct str name, const struct secret *password, stru
 {
 	struct mailbox *m = arg;
 
-	if (front_login(m->f, m->service, m->c, name, secret_reveal(password), &m->login, err) <
-		0) {
-		log_event(LOG_INFO, "pop3.login-failed", L_STR("user", name),
-			L_STR("rip", conn_peer(m->c)), L_ERR(err));
-		return -1;
-	}
-	m->login.wake = &m->wake;
-	log_event(
-		LOG_INFO, "pop3.login", L_Z("user", m->login.login), L_STR("rip", conn_peer(m->c)));
-	return 0;
+	return front_auth_password(&m->auth, name, password, err);
 }
 
 /* Hold the inbox alone, also after the store has forgotten our lock because it was restarted. */
@@ -46,10 +38,10 @@ static int lock(struct mailbox *m, uint32_t *uidvalidity, struct err *err)
 	struct store_select_rep a;
 	struct reply hold = { 0 };
 
-	if (FRONT_CALL(m->f, &m->login, store_select, &q, &a, &hold, err) < 0)
+	if (FRONT_CALL(m->f, &m->auth.login, store_select, &q, &a, &hold, err) < 0)
 		return -1;
 	m->number = a.mailbox;
-	m->locked_for = m->login.generation;
+	m->locked_for = m->auth.login.generation;
 	*uidvalidity = a.uidvalidity;
 	reply_free(&hold);
 	return 0;
@@ -59,7 +51,7 @@ static int keep_lock(struct mailbox *m, struct err *err)
 {
 	uint32_t uidvalidity;
 
-	if (m->locked_for == m->login.generation)
+	if (m->locked_for == m->auth.login.generation)
 		return 0;
 	return lock(m, &uidvalidity, err);
 }
@@ -79,7 +71,7 @@ static int list(
 	struct reply hold = { 0 };
 
 	*n = 0;
-	if (FRONT_CALL(m->f, &m->login, store_entries, &q, &a, &hold, err) < 0)
+	if (FRONT_CALL(m->f, &m->auth.login, store_entries, &q, &a, &hold, err) < 0)
 		return -1;
 	while (*n < max && store_entry_next(&a.entries, &e))
 		list[(*n)++] = (struct pop3_message){ .uid = e.uid, .size = e.size };
@@ -96,7 +88,7 @@ static int read_piece(void *arg, uint32_t uid, uint64_t offset, struct str *piec
 	struct store_body_rep a;
 
 	reply_free(&m->piece);
-	if (FRONT_CALL(m->f, &m->login, store_body, &q, &a, &m->piece, err) < 0)
+	if (FRONT_CALL(m->f, &m->auth.login, store_body, &q, &a, &m->piece, err) < 0)
 		return -1;
 	*piece = a.data;
 	return keep_lock(m, err);
@@ -109,7 +101,7 @@ static int remove_some(struct mailbox *m, struct str ranges, struct err *err)
 	};
 	struct store_expunge_rep a;
 	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->login, store_expunge, &q, &a, &hold, err);
+	int r = FRONT_CALL(m->f, &m->auth.login, store_expunge, &q, &a, &hold, err);
 
 	reply_free(&hold);
 	return r;
@@ -143,7 +135,7 @@ static void let_go(void *arg)
 {
 	struct mailbox *m = arg;
 
-	front_logout(&m->login); /* the lock goes with the handle */
+	front_auth_end(&m->auth); /* the lock goes with the handle */
 	reply_free(&m->piece);
 }
 
@@ -151,7 +143,7 @@ static bool gone(void *arg)
 {
 	const struct mailbox *m = arg;
 
-	return m->login.gone;
+	return m->auth.login.gone;
 }
 
 void front_pop3_session(struct front *f, struct conn *c, enum service s)
@@ -167,8 +159,11 @@ void front_pop3_session(struct front *f, struct conn *c, enum service s)
 		.remove = remove_marked,
 		.close = let_go,
 		.wake = &m.wake,
-		.gone = gone };
+		.gone = gone,
+		.checks = &m.auth.checks };
 	struct err err = ERR_INIT;
+
+	front_auth_begin(&m.auth, f, c, s, "pop3", &m.wake);
 
 	config.hostname = conf_str(f->conf, CONF_HOSTNAME);
 	config.secure = conn_is_tls(c);

@@ -16,16 +16,23 @@ enum { RCPT_MEMORY = 64, BODY_MEMORY = 1 << 20 };
 
 struct front_login *front_smtp_login(struct front_smtp *s)
 {
-	return s->logged_in ? &s->login : NULL;
+	return s->auth.in ? &s->auth.login : NULL;
 }
 
 /* T037: what may be done was decided at login; when that has ended, so has the session. */
 static bool login_gone(const struct front_smtp *s, struct smtp_reply *no)
 {
-	if (!s->logged_in || !s->login.gone)
+	if (!s->auth.in || !s->auth.login.gone)
 		return false;
 	smtp_reply_set(no, 421, "4.7.0", "the login has ended");
 	return true;
+}
+
+static bool ended(void *arg)
+{
+	const struct front_smtp *s = arg;
+
+	return s->auth.in && s->auth.login.gone;
 }
 
 static int start_tls(void *arg, struct conn *c, struct err *err)
@@ -39,11 +46,7 @@ static int login(void *arg, struct str name, const struct secret *password, stru
 {
 	struct front_smtp *s = arg;
 
-	if (front_login(s->front, s->service, s->c, name, secret_reveal(password), &s->login, err) <
-		0)
-		return -1;
-	s->logged_in = s->visitor->logged_in = true;
-	return 0;
+	return front_auth_password(&s->auth, name, password, err);
 }
 
 int front_smtp_may_send_as(struct front_smtp *s, struct str address, struct err *err)
@@ -107,7 +110,7 @@ static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 	struct err err = ERR_INIT;
 	int r = -1;
 
-	if (login_gone(s, no) || guard_rcpt(s->visitor, str_c(s->login.login), no) < 0)
+	if (login_gone(s, no) || guard_rcpt(s->visitor, str_c(s->auth.login.login), no) < 0)
 		return -1;
 	address_print(&address, &rcpt->to);
 	struct store_rcpt_req q = { .sender = buf_str(&s->mailing->sender),
@@ -224,13 +227,17 @@ void front_smtp_session(struct front *f, struct conn *c, enum service service, s
 		reset };
 
 	name_session(&s);
+	front_auth_begin(&s.auth, f, c, service, NULL, &s.wake);
+	s.auth.visitor = v;
 	policy.session = v->session = str_c(s.sid);
+	policy.checks = &s.auth.checks;
+	policy.wake = &s.wake;
+	policy.ended = ended;
 	server.guard = &guard;
 	log_event(LOG_INFO, "smtp.connect", L_STR("sid", policy.session),
 		L_Z("proto", server.proto), L_STR("rip", conn_peer(c)),
 		L_STR(conn_proxy(c).n ? "via" : NULL, conn_proxy(c)));
 	if (service != SERVICE_SMTP || guard_greeting(v, c, &err) == 0)
 		(void)smtp_serve(c, &server, &policy, &err); /* it has logged what there was */
-	if (s.logged_in)
-		front_logout(&s.login);
+	front_auth_end(&s.auth);
 }

@@ -177,7 +177,7 @@ static int pass_head(struct smtp_mailing *m, struct err *err)
 	struct head_fix fix = { .now = { clock_wall(), 0 },
 		.id = str_c(m->id),
 		.host = conf_str(s->front->conf, CONF_HOSTNAME),
-		.from = str_c(s->login.login) };
+		.from = str_c(s->auth.login.login) };
 	struct buf fixed = BUF(2 * HEAD_KEEP);
 	int r = head_fix_submission(buf_str(&m->head), &fix, &fixed, err);
 

@@ -11,8 +11,8 @@
 #include "mail/facts.h"
 #include "mail/queue_id.h"
 #include "mail/trace.h"
+#include "role/front_auth.h"
 #include "role/front_body.h"
-#include "role/front_login.h"
 #include "smtp/server.h"
 
 /* Walks along a head as it streams by. */
@@ -57,8 +57,8 @@ struct front_smtp {
 	struct visitor *visitor;
 	enum service service;
 	bool submission;
-	bool logged_in;
-	struct front_login login;
+	struct front_auth auth;
+	struct signal wake;
 	char sid[32];
 	struct smtp_mailing *mailing;
 	size_t held; /* memory of the transaction, as charged */

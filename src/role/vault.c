@@ -33,6 +33,8 @@ static const struct route_row {
 	{ MSG_vault_sign, false, vault_do_sign },
 	{ MSG_vault_login, true, vault_do_login },
 	{ MSG_vault_regrant, true, vault_do_regrant },
+	{ MSG_vault_scram_first, true, vault_do_scram_first },
+	{ MSG_vault_scram_final, true, vault_do_scram_final },
 	{ MSG_vault_identities, false, vault_do_identities },
 	{ MSG_vault_ticket_keys, false, vault_do_ticket_keys },
 	{ MSG_vault_provider, true, vault_do_provider },

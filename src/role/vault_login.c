@@ -62,13 +62,14 @@ int vault_login_begin(struct vault *v, struct err *err)
 	v->decoy = BUF(VERIFIER_MAX);
 	v->limits = limits_new(&rules, err);
 	v->recent = recent_new(err);
-	if (!v->limits || !v->recent)
+	if (!v->limits || !v->recent || vault_exchanges_begin(v, err) < 0)
 		return -1;
 	return hash_gate_run(&v->gate, true, make_decoy, &v->decoy, err);
 }
 
 void vault_login_end(struct vault *v)
 {
+	vault_exchanges_free(v);
 	limits_free(&v->limits);
 	recent_free(&v->recent);
 	secret_wipe_buf(&v->decoy);
@@ -77,22 +78,14 @@ void vault_login_end(struct vault *v)
 
 /* ---- the account behind a name ---- */
 
-struct account {
-	uint64_t id;
-	struct str login;
-	bool known;               /* exists, enabled, has a password that we can read */
-	struct secret plain;      /* the verifier's bytes */
-	struct verifier verifier; /* the account's, or the decoy */
-	struct reply hold;
-};
-
-static void account_free(struct account *a)
+void vault_account_free(struct vault_account *a)
 {
 	secret_free(&a->plain);
 	reply_free(&a->hold);
 }
 
-static int open_verifier(struct vault *v, struct account *a, struct str sealed, struct err *err)
+static int open_verifier(
+	struct vault *v, struct vault_account *a, struct str sealed, struct err *err)
 {
 	if (seal_get(v->seal, SEAL_VERIFIER, a->login, sealed, &a->plain, err) < 0 ||
 		verifier_read(secret_reveal(&a->plain), &a->verifier, err) < 0)
@@ -101,15 +94,22 @@ static int open_verifier(struct vault *v, struct account *a, struct str sealed, 
 	return 0;
 }
 
-/* Who is that? Nobody, a disabled account and one without a password look alike from here on: they
- * get the decoy. -1 only when the store does not answer. */
-static int find_account(struct vault *v, struct str name, struct account *a, struct err *err)
+static bool name_ok(struct str name)
 {
-	struct store_login_req q = { .name = name };
+	for (size_t i = 0; i < name.n; i++)
+		if (is_ctl(name.p[i]))
+			return false;
+	return name.n > 0 && utf8_valid(name);
+}
+
+int vault_account_find(struct vault *v, struct str name, struct vault_account *a, struct err *err)
+{
+	/* A name that cannot be one is nobody's, but costs the same. */
+	struct store_login_req q = { .name = name_ok(name) ? name : STR("-") };
 	struct store_login_rep rep = { 0 };
 	struct err why = ERR_INIT;
 
-	*a = (struct account){ .login = name };
+	*a = (struct vault_account){ .login = q.name };
 	if (STORE_CALL(v->store, store_login, &q, &rep, &a->hold, &why) < 0) {
 		if (why.kind != ERR_NOTFOUND) {
 			*err = why;
@@ -143,8 +143,17 @@ static int run_check(void *arg, struct err *err)
 }
 
 /* The name that attempts are counted under is the account's own, whichever of its addresses was
- * typed. T031: an unknown name costs what a wrong password costs. */
-static int check_password(struct vault *v, const struct account *a, struct str password,
+ * typed. */
+int vault_attempt(struct vault *v, const struct vault_account *a, struct str peer, struct err *err)
+{
+	if (limits_take(v->limits, clock_mono(), a->login, peer) == LIMITS_OK)
+		return 0;
+	v->limited++;
+	return err_set(err, ERR_LIMIT, "too many attempts, try again later");
+}
+
+/* T031: an unknown name costs what a wrong password costs. */
+static int check_password(struct vault *v, const struct vault_account *a, struct str password,
 	struct str peer, struct err *err)
 {
 	struct check c = { &a->verifier, password };
@@ -152,10 +161,8 @@ static int check_password(struct vault *v, const struct account *a, struct str p
 	int64_t now = clock_mono();
 	bool been_here = limits_known(v->limits, now, a->login, peer), seen;
 
-	if (limits_take(v->limits, now, a->login, peer) != LIMITS_OK) {
-		v->limited++;
-		return err_set(err, ERR_LIMIT, "too many attempts, try again later");
-	}
+	if (vault_attempt(v, a, peer, err) < 0)
+		return -1;
 	seen = recent_has(v->recent, now, a->id, id, password);
 	if (!a->known || !seen) {
 		if (hash_gate_run(&v->gate, been_here, run_check, &c, err) < 0) {
@@ -202,13 +209,24 @@ static int store_verifier(struct vault *v, bool known, struct str login, struct 
 	return r;
 }
 
-/* The cost that is right today may be too low tomorrow: now we know the password (T039). */
-static void refresh(struct vault *v, const struct account *a, struct str password)
+/* The cost that is right today may be too low tomorrow, and what is kept may grow: now we know the
+ * password (T039). But not while it is being changed: the new one must stay. */
+static void refresh(
+	struct vault *v, const struct vault_account *a, uint64_t sets, struct str password)
 {
+	struct make m = { password, a->verifier.password_id, BUF(VERIFIER_MAX) };
 	struct err err = ERR_INIT;
+	int r = -1;
 
-	if (store_verifier(v, false, a->login, password, a->verifier.password_id, &err) < 0)
+	if (!buf_room(&m.out, VERIFIER_MAX))
+		err_set(&err, ERR_TEMP, "out of memory");
+	else
+		r = hash_gate_run(&v->gate, false, run_make, &m, &err);
+	if (r == 0 && v->setting == 0 && v->sets == sets)
+		r = vault_secret_put(v, SECRET_VERIFIER, a->login, buf_str(&m.out), &err);
+	if (r < 0)
 		log_event(LOG_WARN, "vault.rehash", L_STR("login", a->login), L_ERR(&err));
+	secret_wipe_buf(&m.out);
 }
 
 /* ---- granting ---- */
@@ -225,36 +243,44 @@ static int grant(struct vault *v, uint32_t front, uint64_t account, uint32_t sco
 	return STORE_CALL(v->store, store_grant, &q, &a, NULL, err);
 }
 
-static void answer_login(
-	struct vault *v, const struct account *a, uint32_t scopes, struct request **req)
+int vault_admit(struct vault *v, const struct vault_account *a, uint32_t scopes, struct channel *ch,
+	struct vault_entry *entry, struct err *err)
 {
-	uint32_t front = channel_number((*req)->ch);
+	uint32_t front = channel_number(ch);
 	struct session s = { .account = a->id,
 		.password_id = a->verifier.password_id,
 		.front = front,
 		.scopes = scopes,
 		.until = clock_wall() + SESSION_SECONDS,
 		.login = a->login };
-	struct buf session = BUF(SESSION_MAX);
-	struct vault_login_rep rep = { .login = a->login };
-	struct err err = ERR_INIT;
-	unsigned char token[16];
 
-	if (grant(v, front, a->id, scopes, token, &err) < 0) {
-		request_fail(req, &err);
-		return;
-	}
-	rep.token = str_make(token, sizeof token);
-	/* A name too long for a session: that login ends when the store restarts. */
-	if (session_make(str_make(v->session_key, sizeof v->session_key), &s, &session, &err) == 0)
-		rep.session = buf_str(&session);
+	entry->session = BUF(SESSION_MAX);
+	if (grant(v, front, a->id, scopes, entry->token, err) < 0 ||
+		session_make(str_make(v->session_key, sizeof v->session_key), &s, &entry->session,
+			err) < 0)
+		return -1;
 	v->logins++;
-	vault_login_answer(req, &rep);
-	buf_free(&session);
+	return 0;
 }
 
-/* What a service may do, and whether this class of front runs it. 0: it does not. */
-static uint32_t scopes_of(uint32_t who, uint8_t service)
+static void answer_login(
+	struct vault *v, const struct vault_account *a, uint32_t scopes, struct request **req)
+{
+	struct vault_entry e;
+	struct vault_login_rep rep = { .login = a->login };
+	struct err err = ERR_INIT;
+
+	if (vault_admit(v, a, scopes, (*req)->ch, &e, &err) < 0) {
+		request_fail(req, &err);
+	} else {
+		rep.token = str_make(e.token, sizeof e.token);
+		rep.session = buf_str(&e.session);
+		vault_login_answer(req, &rep);
+	}
+	buf_free(&e.session);
+}
+
+uint32_t vault_scopes(uint32_t who, uint8_t service)
 {
 	switch (service) {
 	case SERVICE_SUBMISSION:
@@ -270,19 +296,10 @@ static uint32_t scopes_of(uint32_t who, uint8_t service)
 	}
 }
 
-static bool name_ok(struct str name)
-{
-	for (size_t i = 0; i < name.n; i++)
-		if (is_ctl(name.p[i]))
-			return false;
-	return name.n > 0 && utf8_valid(name);
-}
-
 static int try_login(
-	struct vault *v, const struct vault_login_req *q, struct account *a, struct err *err)
+	struct vault *v, const struct vault_login_req *q, struct vault_account *a, struct err *err)
 {
-	/* A name that cannot be one is nobody's, but costs the same. */
-	if (find_account(v, name_ok(q->name) ? q->name : STR("-"), a, err) < 0)
+	if (vault_account_find(v, q->name, a, err) < 0)
 		return -1;
 	if (check_password(v, a, q->password, q->peer, err) == 0)
 		return 0;
@@ -292,8 +309,9 @@ static int try_login(
 void vault_do_login(struct vault *v, struct request *req)
 {
 	struct vault_login_req q;
-	struct account a = { 0 };
+	struct vault_account a = { 0 };
 	struct err err = ERR_INIT;
+	uint64_t sets = v->sets;
 	uint32_t scopes;
 
 	if (vault_login_req_get(req->body, &q, &err) < 0) {
@@ -301,7 +319,7 @@ void vault_do_login(struct vault *v, struct request *req)
 		request_fail(&req, &err);
 		return;
 	}
-	scopes = scopes_of(channel_who(req->ch), q.service);
+	scopes = vault_scopes(channel_who(req->ch), q.service);
 	if (!scopes) {
 		channel_violation(req->ch, "a login for a service that this front does not run");
 		err_set(&err, ERR_DENIED, "not this service");
@@ -316,10 +334,10 @@ void vault_do_login(struct vault *v, struct request *req)
 			(void)secret_copy(&kept, q.password, &err);
 		answer_login(v, &a, scopes, &req);
 		if (kept.n > 0)
-			refresh(v, &a, secret_reveal(&kept));
+			refresh(v, &a, sets, secret_reveal(&kept));
 		secret_free(&kept);
 	}
-	account_free(&a);
+	vault_account_free(&a);
 }
 
 /* ---- the same session after a restart of the store ---- */
@@ -329,7 +347,7 @@ void vault_do_regrant(struct vault *v, struct request *req)
 	struct vault_regrant_req q;
 	struct vault_regrant_rep rep = { 0 };
 	uint32_t front = channel_number(req->ch);
-	struct account a = { 0 };
+	struct vault_account a = { 0 };
 	struct session s;
 	struct err err = ERR_INIT;
 	unsigned char token[16];
@@ -338,7 +356,7 @@ void vault_do_regrant(struct vault *v, struct request *req)
 		channel_violation(req->ch, err.msg);
 	} else if (session_read(str_make(v->session_key, sizeof v->session_key), q.session, front,
 			   clock_wall(), &s, &err) == 0 &&
-		find_account(v, s.login, &a, &err) == 0) {
+		vault_account_find(v, s.login, &a, &err) == 0) {
 		if (!a.known || a.id != s.account || a.verifier.password_id != s.password_id)
 			err_set(&err, ERR_DENIED,
 				"the password has changed or the account is disabled");
@@ -349,12 +367,12 @@ void vault_do_regrant(struct vault *v, struct request *req)
 		vault_regrant_answer(&req, &rep);
 	else
 		request_fail(&req, &err);
-	account_free(&a);
+	vault_account_free(&a);
 }
 
 /* ---- setting ---- */
 
-static int end_sessions(struct vault *v, const struct account *a, struct err *err)
+static int end_sessions(struct vault *v, const struct vault_account *a, struct err *err)
 {
 	struct store_revoke_req q = { .account = a->id, .why = STR("password changed") };
 	struct store_revoke_rep rep;
@@ -363,16 +381,27 @@ static int end_sessions(struct vault *v, const struct account *a, struct err *er
 	return STORE_CALL(v->store, store_revoke, &q, &rep, NULL, err);
 }
 
-static int set_password(
-	struct vault *v, const struct vault_password_set_req *q, struct account *a, struct err *err)
+static int store_new(struct vault *v, struct str login, struct str password, struct err *err)
+{
+	int r;
+
+	v->setting++;
+	r = store_verifier(v, true, login, password, 0, err);
+	v->setting--;
+	v->sets++;
+	return r;
+}
+
+static int set_password(struct vault *v, const struct vault_password_set_req *q,
+	struct vault_account *a, struct err *err)
 {
 	if (q->password.n == 0 || q->password.n > PASSWORD_MAX)
 		return err_set(err, ERR_PERM, "a password needs 1 to %d bytes", PASSWORD_MAX);
-	if (find_account(v, q->login, a, err) < 0)
+	if (vault_account_find(v, q->login, a, err) < 0)
 		return -1;
 	if (a->id == 0)
 		return err_set(err, ERR_NOTFOUND, "there is no account " STR_F, STR_A(q->login));
-	if (store_verifier(v, true, a->login, q->password, 0, err) < 0)
+	if (store_new(v, a->login, q->password, err) < 0)
 		return -1;
 	return end_sessions(v, a, err);
 }
@@ -381,7 +410,7 @@ void vault_do_password_set(struct vault *v, struct request *req)
 {
 	struct vault_password_set_req q;
 	struct vault_password_set_rep rep = { .ok = 1 };
-	struct account a = { 0 };
+	struct vault_account a = { 0 };
 	struct err err = ERR_INIT;
 
 	if (vault_password_set_req_get(req->body, &q, &err) < 0 ||
@@ -389,5 +418,5 @@ void vault_do_password_set(struct vault *v, struct request *req)
 		request_fail(&req, &err);
 	else
 		vault_password_set_answer(&req, &rep);
-	account_free(&a);
+	vault_account_free(&a);
 }

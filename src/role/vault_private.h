@@ -2,6 +2,7 @@
  *
  *	vault.c           start, peers, which request goes where
  *	vault_login.c     passwords: check, set, grant, regrant
+ *	vault_scram.c     SCRAM: half-done exchanges
  *	vault_hash.c      how many slow hashes run at once
  *	vault_identity.c  certificates and their private keys
  *	vault_secret.c    sealed bytes in the directory; provider passwords
@@ -25,6 +26,7 @@ struct conf;
 struct vault_identities;
 struct vault_tickets;
 struct hash_wait;
+struct vault_exchanges;
 
 /* What vault_changed says. */
 enum { VAULT_IDENTITIES = 1, VAULT_TICKETS = 2 };
@@ -53,6 +55,9 @@ struct vault {
 	struct hash_gate gate;
 	unsigned char session_key[SESSION_KEY];
 	struct buf decoy; /* the verifier of nobody, for names that do not exist */
+	struct vault_exchanges *exchanges;
+	unsigned setting; /* passwords being set at this moment */
+	uint64_t sets;    /* and how many have been so far */
 	struct vault_identities *identities;
 	struct vault_tickets *tickets;
 	struct secret smarthost; /* from a settings file; may be none */
@@ -73,10 +78,42 @@ void hash_gate_begin(struct hash_gate *g, unsigned most);
 int hash_gate_run(struct hash_gate *g, bool known, int (*run)(void *arg, struct err *err),
 	void *arg, struct err *err);
 
+/* The account behind a name, as the store knows it now. */
+struct vault_account {
+	uint64_t id;
+	struct str login;
+	bool known;               /* exists, enabled, has a password that we can read */
+	struct secret plain;      /* the verifier's bytes */
+	struct verifier verifier; /* the account's, or the decoy */
+	struct reply hold;
+};
+
+/* What a front gets for a login. */
+struct vault_entry {
+	unsigned char token[16];
+	struct buf session;
+};
+
 /* vault_login.c */
+/* Nobody, a disabled account and one without a password look alike: they get the decoy, and a name
+ * that cannot be one is nobody's. -1 only when the store does not answer. */
+int vault_account_find(struct vault *v, struct str name, struct vault_account *a, struct err *err);
+void vault_account_free(struct vault_account *a);
+/* What a service may do, and whether this class of front runs it. 0: it does not. */
+uint32_t vault_scopes(uint32_t who, uint8_t service);
+/* Count an attempt on that account. ERR_LIMIT: too many. */
+int vault_attempt(struct vault *v, const struct vault_account *a, struct str peer, struct err *err);
+/* Grant at the store, to the front at the other end of `ch`. */
+int vault_admit(struct vault *v, const struct vault_account *a, uint32_t scopes, struct channel *ch,
+	struct vault_entry *entry, struct err *err);
 int vault_login_begin(struct vault *v, struct err *err);
 void vault_login_end(struct vault *v);
 vault_do_fn vault_do_login, vault_do_regrant, vault_do_password_set;
+
+/* vault_scram.c */
+int vault_exchanges_begin(struct vault *v, struct err *err);
+void vault_exchanges_free(struct vault *v);
+vault_do_fn vault_do_scram_first, vault_do_scram_final;
 
 /* vault_secret.c: `kind` is a SECRET_ number. ERR_NOTFOUND; ERR_DENIED: sealed by another key. */
 int vault_secret_get(

@@ -50,7 +50,7 @@ static bool take_pair(struct str *rest, struct str *key, struct str *value)
 
 static enum sasl_step check(struct sasl_server *s, struct str refusal, struct err *err)
 {
-	if (s->checks->token(s->arg, buf_str(&s->name), &s->password, err) == 0)
+	if (s->checks->token(s->checks->arg, buf_str(&s->name), &s->password, err) == 0)
 		return SASL_YES;
 	if (err->kind != ERR_DENIED)
 		return sasl_verdict(-1, err);

@@ -8,5 +8,5 @@ enum sasl_step external_serve(struct sasl_server *s, struct str response, struct
 
 	if (step != SASL_DONE)
 		return step;
-	return sasl_verdict(s->checks->certificate(s->arg, buf_str(&s->name), err), err);
+	return sasl_verdict(s->checks->certificate(s->checks->arg, buf_str(&s->name), err), err);
 }

@@ -45,6 +45,7 @@ struct sasl_scram {
  * ERR_LIMIT (too many tries), ERR_PROTO (malformed), or anything else (cannot tell now). One whose
  * way is never there may be NULL. */
 struct sasl_checks {
+	void *arg; /* of these functions */
 	unsigned (*ways)(void *arg);
 	/* Appends the challenge. */
 	int (*scram_first)(
@@ -73,7 +74,7 @@ enum sasl_step {
 
 /* One attempt. The protocol sets the first three; sasl_server_free() ends it. */
 struct sasl_server {
-	void *arg;
+	void *arg; /* of login() */
 	int (*login)(void *arg, struct str name, const struct secret *password, struct err *err);
 	const struct sasl_checks *checks; /* NULL: passwords only */
 
@@ -118,7 +119,7 @@ const struct sasl_mech *sasl_mech_find(struct str name, unsigned ways);
 /* Append the names of those that can be used, `before` each of them. */
 void sasl_mech_list(unsigned ways, const char *before, struct buf *out);
 /* What this session has: 0 without checks. */
-unsigned sasl_ways(const struct sasl_checks *checks, void *arg);
+unsigned sasl_ways(const struct sasl_checks *checks);
 
 enum sasl_outcome {
 	SASL_WELCOME,   /* logged in */

@@ -97,7 +97,7 @@ static int certificate(void *arg, struct str name, struct err *err)
 	return decide(w, err);
 }
 
-static const struct sasl_checks checks = {
+static const struct sasl_checks functions = {
 	.ways = ways,
 	.scram_first = scram_first,
 	.scram_final = scram_final,
@@ -120,12 +120,14 @@ static int next_line(void *arg, struct str challenge, struct str *response, stru
 
 static void serve(struct str in, const struct sasl_mech *mech, struct world *w, bool with_initial)
 {
+	struct sasl_checks checks = functions;
 	struct sasl_server s = { .arg = w, .login = login, .checks = &checks };
 	struct err err = ERR_INIT;
 	enum sasl_outcome how;
 	struct str initial = { "", 0 };
 	bool in_at_last;
 
+	checks.arg = w;
 	if (with_initial)
 		initial = str_head(str_word(&in, '\n'), SASL_LINE_MAX);
 	in_at_last = sasl_serve(&s, mech, with_initial ? &initial : NULL, next_line, &in, &how,

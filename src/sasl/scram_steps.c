@@ -63,7 +63,7 @@ static enum sasl_step first(struct sasl_server *s, struct str response, struct e
 	}
 	m.binding = s->binding = known_binding(f.binding);
 	s->made = BUF(SCRAM_MESSAGE_MAX);
-	if (s->checks->scram_first(s->arg, &m, &s->made, err) < 0)
+	if (s->checks->scram_first(s->checks->arg, &m, &s->made, err) < 0)
 		return sasl_verdict(-1, err);
 	s->out = buf_str(&s->made);
 	return SASL_CHALLENGE;
@@ -81,7 +81,7 @@ static enum sasl_step final(struct sasl_server *s, struct str response, struct e
 	if (scram_read_final(m.hash, response, &f, err) < 0)
 		return SASL_MALFORMED;
 	buf_clear(&s->made);
-	if (s->checks->scram_final(s->arg, &m, &s->made, err) < 0)
+	if (s->checks->scram_final(s->checks->arg, &m, &s->made, err) < 0)
 		return sasl_verdict(-1, err);
 	s->granted = true;
 	s->out = buf_str(&s->made);

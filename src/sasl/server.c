@@ -48,9 +48,9 @@ void sasl_mech_list(unsigned ways, const char *before, struct buf *out)
 	}
 }
 
-unsigned sasl_ways(const struct sasl_checks *checks, void *arg)
+unsigned sasl_ways(const struct sasl_checks *checks)
 {
-	return checks ? checks->ways(arg) : 0;
+	return checks ? checks->ways(checks->arg) : 0;
 }
 
 enum sasl_step sasl_keep_name(struct sasl_server *s, struct str name, struct err *err)
@@ -174,11 +174,11 @@ int sasl_serve(struct sasl_server *s, const struct sasl_mech *mech, const struct
 	int r;
 
 	s->mech = mech;
-	s->ways = sasl_ways(s->checks, s->arg);
+	s->ways = sasl_ways(s->checks);
 	r = exchange(s, initial, ask, arg, how, err);
 	/* A login that the client has broken off after all is none. */
 	if (s->granted && (r < 0 || *how != SASL_WELCOME))
-		s->checks->undo(s->arg);
+		s->checks->undo(s->checks->arg);
 	s->granted = false;
 	return r;
 }

@@ -88,7 +88,7 @@ struct smtp_policy {
 	int (*commit)(void *arg, struct str *id, struct smtp_reply *no);
 	void (*reset)(void *arg); /* forget the transaction; what is committed stays */
 
-	/* Ways to log in besides a password (sasl/sasl.h), called with `arg`; NULL: none. */
+	/* Ways to log in besides a password (sasl/sasl.h); NULL: none. */
 	const struct sasl_checks *checks;
 	/* Raised when the login has ended by itself, which ended() then says; NULL: never. The
 	 * session says 421 as soon as it waits for a command. */

@@ -42,7 +42,7 @@ void smtp_write_auth(struct smtp_session *s)
 	struct buf names = BUF(300);
 
 	if (smtp_auth_offered(s)) {
-		sasl_mech_list(sasl_ways(s->policy->checks, s->policy->arg), " ", &names);
+		sasl_mech_list(sasl_ways(s->policy->checks), " ", &names);
 		conn_writef(s->c, "250-AUTH" STR_F "\r\n", STR_A(buf_str(&names)));
 	}
 	buf_free(&names);
@@ -149,7 +149,7 @@ int smtp_do_auth(struct smtp_session *s, struct str arg, struct err *err)
 		return smtp_say(s, 503, "5.5.1", STR("not now"));
 	if (name.n == 0)
 		return smtp_say(s, 501, "5.5.4", STR("expected a mechanism"));
-	mech = sasl_mech_find(name, sasl_ways(p->checks, p->arg));
+	mech = sasl_mech_find(name, sasl_ways(p->checks));
 	if (!mech)
 		return smtp_say(s, 504, "5.5.4", STR("no such mechanism"));
 	/* T028: one object per attempt, gone with it. */

@@ -68,7 +68,7 @@ static int rcpt(struct evil *e, uint32_t handle, const char *address, struct err
 /* ---- logging in ---- */
 
 struct grant {
-	char token[16], session[128];
+	char token[16], session[384];
 	size_t session_n;
 };
 
