@@ -2,7 +2,7 @@
  * writes the index.
  *
  * A failure is one of the database (full, broken) or an effect that contradicts the index. Live,
- * the request's savepoint is undone; in replay the store does not open.
+ * the request is undone; in replay the store does not open.
  */
 #ifndef STORE_APPLY_H
 #define STORE_APPLY_H

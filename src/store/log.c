@@ -200,6 +200,23 @@ out:
 	return r;
 }
 
+int slog_batch_each(struct slog *l, slog_replay_fn *fn, void *arg, struct err *err)
+{
+	struct str rest = buf_str(&l->batch);
+	size_t body, effects, n;
+	struct slog_record r;
+
+	for (uint64_t i = 0; i < l->count; i++, rest = str_from(rest, n)) {
+		n = slog_record_sizes(rest.p, &body, &effects);
+		r = (struct slog_record){ .segment = l->at.segment,
+			.offset = l->batch_start + (uint64_t)(rest.p - l->batch.p),
+			.effects = str_make(rest.p + SLOG_RECORD_HEAD + body, effects) };
+		if (fn(arg, &r, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 void slog_batch_drop(struct slog *l)
 {
 	buf_clear(&l->batch);

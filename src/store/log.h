@@ -42,7 +42,8 @@ struct slog_record {
 	uint64_t segment, offset; /* where it begins */
 	uint16_t version;
 	uint64_t sequence, batch;
-	int64_t time; /* microseconds since 1970 */
+	int64_t time;      /* microseconds since 1970 */
+	uint32_t previous; /* checksum of the record before */
 	struct str body, effects;
 	bool ends_batch;
 	struct slog_position after;
@@ -76,19 +77,21 @@ int slog_batch_add(
  * because nobody knows what is on the disk. An empty batch costs nothing. */
 int slog_batch_commit(struct slog *l, struct slog_position *after, struct err *err);
 void slog_batch_drop(struct slog *l); /* forget what was added */
+/* The records of the open batch, in order; only segment, offset and effects are set. */
+int slog_batch_each(struct slog *l, slog_replay_fn *fn, void *arg, struct err *err);
 
 /* Read bytes of a body; any thread. ERR_NOTFOUND when they are not there. */
 int slog_read(
 	struct slog *l, uint64_t segment, uint64_t offset, char *p, size_t n, struct err *err);
 
 /* Read along behind the writer, on any thread: the records after *at up to sequence `until` (which
- * is known to be committed), at most `max`. Returns how many, -1 on error. *at moves along. */
+ * is known to be committed), at most `max`. Bodies are passed over and come out empty. Returns
+ * how many, -1 on error. *at moves along. */
 int slog_follow(int dir, struct slog_position *at, uint64_t until, size_t max, slog_replay_fn *fn,
 	void *arg, struct err *err);
 
 /* One record at the front of `bytes`: its padded length, 0 when there is no valid record (a later
  * version may be valid: see r->version). Total: any bytes give an answer. */
-size_t slog_record_parse(
-	struct str bytes, uint32_t salt, struct slog_record *r, uint32_t *previous);
+size_t slog_record_parse(struct str bytes, uint32_t salt, struct slog_record *r);
 
 #endif

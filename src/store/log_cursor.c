@@ -6,11 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WINDOW = 1 << 20 };
+enum { WINDOW = 1 << 20, GLANCE = 2048 };
 
 void slog_cursor_init(struct slog_cursor *c, int dir, const struct slog_position *at)
 {
-	*c = (struct slog_cursor){ .dir = dir, .fd = -1, .window = BUF(SLOG_BATCH_MAX), .at = *at };
+	*c = (struct slog_cursor){
+		.dir = dir, .fd = -1, .window = BUF(SLOG_BATCH_MAX), .ahead = WINDOW, .at = *at
+	};
 }
 
 void slog_cursor_free(struct slog_cursor *c)
@@ -58,7 +60,7 @@ int slog_cursor_bytes(
 	if (n > left)
 		n = (size_t)left;
 	if (offset < c->start || offset + n > c->start + c->window.n) {
-		want = n > WINDOW ? n : left < WINDOW ? (size_t)left : WINDOW;
+		want = n > c->ahead ? n : left < c->ahead ? (size_t)left : c->ahead;
 		buf_clear(&c->window);
 		room = buf_room(&c->window, want);
 		if (!room)
@@ -73,22 +75,41 @@ int slog_cursor_bytes(
 	return 0;
 }
 
-int slog_cursor_record(struct slog_cursor *c, uint64_t offset, struct slog_record *r,
-	uint32_t *previous, struct err *err)
+static int read_effects(struct slog_cursor *c, uint64_t offset, size_t body, size_t effects,
+	struct slog_record *r, struct err *err)
+{
+	if (slog_cursor_bytes(c, offset + SLOG_RECORD_HEAD + body, effects, &r->effects, err) < 0)
+		return -1;
+	r->body = STR("");
+	return 1;
+}
+
+static int read_all(
+	struct slog_cursor *c, uint64_t offset, size_t n, struct slog_record *r, struct err *err)
 {
 	struct str bytes;
-	uint64_t n;
 
-	if (slog_cursor_bytes(c, offset, SLOG_RECORD_HEAD, &bytes, err) < 0)
+	if (slog_cursor_bytes(c, offset, n, &bytes, err) < 0)
 		return -1;
-	n = slog_record_length(bytes, c->salt);
-	if (n == 0 || n > c->size - offset || n > SLOG_BATCH_MAX)
-		return 0;
-	if (slog_cursor_bytes(c, offset, (size_t)n, &bytes, err) < 0)
+	return slog_record_parse(bytes, c->salt, r) != 0;
+}
+
+int slog_cursor_record(
+	struct slog_cursor *c, uint64_t offset, struct slog_record *r, struct err *err)
+{
+	size_t n, body, effects;
+	struct str head;
+	int got;
+
+	if (slog_cursor_bytes(c, offset, SLOG_RECORD_HEAD, &head, err) < 0)
 		return -1;
-	n = slog_record_parse(bytes, c->salt, r, previous);
-	if (n == 0)
+	n = slog_record_head(head, c->salt, r, &body, &effects);
+	if (n == 0 || SLOG_RECORD_HEAD + body + effects > c->size - offset || n > SLOG_BATCH_MAX)
 		return 0;
+	got = c->effects_only ? read_effects(c, offset, body, effects, r, err)
+			      : read_all(c, offset, SLOG_RECORD_HEAD + body + effects, r, err);
+	if (got != 1)
+		return got;
 	r->segment = c->segment;
 	r->offset = offset;
 	r->after.segment = c->segment;
@@ -100,14 +121,13 @@ int slog_cursor_record(struct slog_cursor *c, uint64_t offset, struct slog_recor
 static int follows_at(
 	struct slog_cursor *c, uint64_t offset, struct slog_record *r, struct err *err)
 {
-	uint32_t previous = 0;
-	int got = slog_cursor_record(c, offset, r, &previous, err);
+	int got = slog_cursor_record(c, offset, r, err);
 
 	if (got != 1)
 		return got;
 	if (c->at.offset == 0) /* the first that is kept */
 		return offset == SLOG_SEGMENT_HEAD;
-	return previous == c->at.checksum && r->sequence == c->at.sequence + 1 &&
+	return r->previous == c->at.checksum && r->sequence == c->at.sequence + 1 &&
 		(r->batch == c->at.batch || r->batch == c->at.batch + 1);
 }
 
@@ -136,11 +156,10 @@ int slog_cursor_next(struct slog_cursor *c, struct slog_record *r, struct err *e
 int slog_cursor_check(struct slog_cursor *c, struct err *err)
 {
 	struct slog_record r;
-	uint32_t previous;
 	int got = slog_cursor_open(c, c->at.segment, err);
 
 	if (got == 1)
-		got = slog_cursor_record(c, c->at.last, &r, &previous, err);
+		got = slog_cursor_record(c, c->at.last, &r, err);
 	if (got != 1)
 		return got;
 	return r.sequence == c->at.sequence && r.after.checksum == c->at.checksum &&
@@ -155,6 +174,8 @@ int slog_follow(int dir, struct slog_position *at, uint64_t until, size_t max, s
 	int got = 1, count = 0;
 
 	slog_cursor_init(&c, dir, at);
+	c.effects_only = true;
+	c.ahead = GLANCE;
 	while (got == 1 && (size_t)count < max && c.at.sequence < until) {
 		got = slog_cursor_next(&c, &r, err);
 		if (got == 1 && fn(arg, &r, err) < 0)

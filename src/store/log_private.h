@@ -67,6 +67,13 @@ bool slog_segment_parse(struct str bytes, struct slog_segment *s);
 /* Length of the record whose head this is, 0 when it is none. The head has a checksum of its own,
  * so that a search through foreign bytes is cheap. */
 uint64_t slog_record_length(struct str head, uint32_t salt);
+/* The sizes of a record that was just put together: its padded length, 0 when they contradict each
+ * other. */
+size_t slog_record_sizes(const char *head, size_t *body, size_t *effects);
+/* What the head of a record says, and the sizes of its body and effects: its padded length, 0 when
+ * it is none. */
+size_t slog_record_head(
+	struct str head, uint32_t salt, struct slog_record *r, size_t *body, size_t *effects);
 /* Head of a record; its checksum comes with slog_record_seal(). */
 void slog_record_put(char head[SLOG_RECORD_HEAD], const struct slog_record *r);
 /* Set flags, chain and checksum of a whole record in place; returns the checksum. */
@@ -89,6 +96,8 @@ struct slog_cursor {
 	uint32_t salt;
 	struct buf window; /* bytes of it from `start` */
 	uint64_t start;
+	size_t ahead;      /* how many it reads at once */
+	bool effects_only; /* of records that this process has written: bodies are passed over */
 	struct slog_position at;
 };
 
@@ -100,8 +109,8 @@ int slog_cursor_next(struct slog_cursor *c, struct slog_record *r, struct err *e
 /* The record that `at` names is there and is the one. 1, 0, -1. */
 int slog_cursor_check(struct slog_cursor *c, struct err *err);
 /* A valid record at this offset of the open segment, whatever its place in the chain. 1, 0, -1. */
-int slog_cursor_record(struct slog_cursor *c, uint64_t offset, struct slog_record *r,
-	uint32_t *previous, struct err *err);
+int slog_cursor_record(
+	struct slog_cursor *c, uint64_t offset, struct slog_record *r, struct err *err);
 /* Bytes of the open segment; fewer at its end. */
 int slog_cursor_bytes(
 	struct slog_cursor *c, uint64_t offset, size_t n, struct str *out, struct err *err);

@@ -116,26 +116,44 @@ uint64_t slog_record_length(struct str b, uint32_t salt)
 	return n < SLOG_RECORD_HEAD ? 0 : n;
 }
 
-size_t slog_record_parse(struct str b, uint32_t salt, struct slog_record *r, uint32_t *previous)
+size_t slog_record_sizes(const char *head, size_t *body, size_t *effects)
 {
-	uint64_t length, body;
+	uint64_t length = get(head + 8, 4);
 
-	length = slog_record_length(b, salt);
-	body = length ? get(b.p + 12, 4) : 0;
-	if (length == 0 || length > b.n || body > length - SLOG_RECORD_HEAD ||
-		get(b.p + 48, 4) != record_sum(b.p, (size_t)length, salt))
+	*body = (size_t)get(head + 12, 4);
+	if (length < SLOG_RECORD_HEAD || *body > length - SLOG_RECORD_HEAD)
 		return 0;
-	*previous = (uint32_t)get(b.p + 40, 4);
+	*effects = (size_t)(length - SLOG_RECORD_HEAD - *body);
+	return (size_t)slog_round(length, 8);
+}
+
+size_t slog_record_head(
+	struct str b, uint32_t salt, struct slog_record *r, size_t *body, size_t *effects)
+{
+	size_t n = slog_record_length(b, salt) ? slog_record_sizes(b.p, body, effects) : 0;
+
+	if (n == 0)
+		return 0;
 	*r = (struct slog_record){ .version = (uint16_t)get(b.p + 4, 2),
 		.sequence = get(b.p + 16, 8),
 		.batch = get(b.p + 24, 8),
 		.time = (int64_t)get(b.p + 32, 8),
-		.body = str_make(b.p + SLOG_RECORD_HEAD, (size_t)body),
-		.effects = str_make(
-			b.p + SLOG_RECORD_HEAD + body, (size_t)(length - SLOG_RECORD_HEAD - body)),
+		.previous = (uint32_t)get(b.p + 40, 4),
 		.ends_batch = get(b.p + 6, 2) & SLOG_ENDS_BATCH };
 	r->after = (struct slog_position){
 		.sequence = r->sequence, .batch = r->batch, .checksum = (uint32_t)get(b.p + 48, 4)
 	};
-	return (size_t)slog_round(length, 8);
+	return n;
+}
+
+size_t slog_record_parse(struct str b, uint32_t salt, struct slog_record *r)
+{
+	size_t body, effects, n = slog_record_head(b, salt, r, &body, &effects);
+
+	if (n == 0 || SLOG_RECORD_HEAD + body + effects > b.n ||
+		r->after.checksum != record_sum(b.p, SLOG_RECORD_HEAD + body + effects, salt))
+		return 0;
+	r->body = str_make(b.p + SLOG_RECORD_HEAD, body);
+	r->effects = str_make(b.p + SLOG_RECORD_HEAD + body, effects);
+	return n;
 }

@@ -105,7 +105,6 @@ static int search_piece(
 {
 	struct slog_record r;
 	struct str piece;
-	uint32_t previous;
 	uint64_t word;
 	int got;
 
@@ -118,7 +117,7 @@ static int search_piece(
 		v->dirty_end = offset + i + 8;
 		if (memcmp(piece.p + i, "ELR1", 4) != 0)
 			continue;
-		got = slog_cursor_record(&v->c, offset + i, &r, &previous, err);
+		got = slog_cursor_record(&v->c, offset + i, &r, err);
 		if (got == 1 && r.batch > broken)
 			damage(v->l, v->c.at.segment, v->c.at.offset,
 				"damaged, and record %" PRIu64 " follows later", r.sequence);

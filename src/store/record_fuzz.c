@@ -48,10 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct str bytes = str_make(data, n), fields;
 	struct slog_record r;
-	uint32_t previous;
 	uint16_t number;
 
-	(void)slog_record_parse(bytes, 0, &r, &previous);
+	(void)slog_record_parse(bytes, 0, &r);
 	try_rows(bytes);
 	while (effect_next(&bytes, &number, &fields)) {
 		(void)effect_name(number);

@@ -54,6 +54,8 @@ struct store {
 	struct db *index; /* the writer's */
 	struct counters next;
 	struct slog_position at;
+	struct slog_position saved; /* what the last commit of the index holds */
+	struct counters saved_next;
 	int64_t commit_by;  /* clock_mono() at which the open transaction of the index must end */
 	atomic_bool behind; /* it holds changes that finished jobs have made */
 	struct txn txn;

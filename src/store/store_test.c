@@ -323,6 +323,62 @@ static void a_reader_sees_what_a_lazy_job_has_done(void **state)
 	store_close(&s);
 }
 
+/* Requests that fail after they have changed something, among others of the same batch and after
+ * batches that the index has not been committed for. */
+static void a_failed_request_takes_nothing_else_with_it(void **state)
+{
+	enum { ROUNDS = 15 };
+	struct store *s = open_store(state);
+	static struct request_test mail[ROUNDS], half[ROUNDS];
+	static struct mail_test m[ROUNDS];
+	struct buf live = BUF(1 << 22), again = BUF(1 << 22);
+	int dir = test_dir(state);
+	struct box_test b;
+
+	add_account(s, "ann@example.org");
+	mail_lazily(s, 100, "before");
+	for (int i = 0; i < ROUNDS; i++) {
+		m[i] = (struct mail_test){
+			.id = (uint64_t)i + 1, .sender = "", .to = "ann@example.org", .body = "x"
+		};
+		mail[i] = (struct request_test){
+			.job = { .write = run_request, .body = STR("x"), .lazy = true },
+			.run = run_mail,
+			.arg = &m[i]
+		};
+		half[i] =
+			(struct request_test){ .job = { .write = run_request, .lazy = i % 2 == 0 },
+				.run = run_half };
+		store_submit(s, &mail[i].job);
+		store_submit(s, &half[i].job);
+	}
+	mail_lazily(s, 101, "after");
+	for (int i = 0; i < ROUNDS; i++) {
+		assert_int_equal(mail[i].job.result, 0);
+		assert_int_equal(half[i].job.result, -1);
+		store_job_free(&mail[i].job);
+		store_job_free(&half[i].job);
+	}
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_int_equal(b.m.messages, ROUNDS + 2);
+	assert_int_equal(b.m.uidnext, ROUNDS + 3);
+	(void)store_finished(s);
+	store_close(&s);
+	dump_index(dir, "index.db", &live);
+	assert_int_equal(unlinkat(dir, "index.db", 0), 0);
+	unlinkat(dir, "index.db-wal", 0);
+	unlinkat(dir, "index.db-shm", 0);
+	s = open_store(state);
+	store_close(&s);
+	dump_index(dir, "index.db", &again);
+	buf_addc(&live, '\0');
+	buf_addc(&again, '\0');
+	assert_null(strstr(live.p, "half"));
+	assert_string_equal(live.p, again.p);
+	buf_free(&live);
+	buf_free(&again);
+}
+
 /* The index may be behind at that moment: the log has it. */
 static void a_lazy_job_that_was_finished_survives_the_end_of_the_process(void **state)
 {
@@ -393,6 +449,7 @@ int main(void)
 		TEST(new_mail_is_refused_below_the_reserve_and_the_rest_goes_on),
 		TEST(a_failed_flush_ends_the_process_unanswered),
 		TEST(a_reader_sees_what_a_lazy_job_has_done),
+		TEST(a_failed_request_takes_nothing_else_with_it),
 		TEST(a_lazy_job_that_was_finished_survives_the_end_of_the_process),
 		TEST(a_damaged_log_is_read_and_not_written),
 	};

@@ -60,11 +60,48 @@ static int run_job(struct store *s, struct store_job *job, struct err *err)
 		buf_str(&t->effects), err);
 }
 
+static int begin_index(struct store *s, struct err *err)
+{
+	if (db_in_transaction(s->index))
+		return 0;
+	s->saved = s->at;
+	s->saved_next = s->next;
+	return db_begin(s->index, err);
+}
+
+static int redo(void *arg, const struct slog_record *r, struct err *err)
+{
+	struct store *s = arg;
+	struct apply a = { .db = s->index,
+		.next = &s->next,
+		.segment = r->segment,
+		.place = r->offset + SLOG_RECORD_HEAD };
+
+	return apply_record(&a, r->effects, err);
+}
+
+/* A request failed after it had changed something, which is rare. The index goes back to its last
+ * commit, and what came since is done again from the log. A savepoint for every request, which most
+ * never need, costs a copy of each page that they touch. */
+static int undo(struct store *s, struct err *err)
+{
+	struct slog_position at = s->saved;
+
+	db_rollback(s->index);
+	s->next = s->saved_next;
+	if (db_begin(s->index, err) < 0 ||
+		slog_follow(s->dir, &at, s->at.sequence, SIZE_MAX, redo, s, err) < 0 ||
+		slog_batch_each(s->log, redo, s, err) < 0)
+		return err_wrap(err, "redo a batch");
+	if (at.sequence != s->at.sequence)
+		return err_set(err, ERR_TEMP, "redo a batch: the log cannot be read");
+	return 0;
+}
+
 /* -1: the transaction cannot go on. A failed job is only a job that failed. */
 static int run_saved(struct store *s, struct store_job *job, struct err *err)
 {
 	struct txn *t = &s->txn;
-	struct counters before = s->next;
 
 	buf_clear(&t->effects);
 	buf_clear(&job->answer);
@@ -76,18 +113,15 @@ static int run_saved(struct store *s, struct store_job *job, struct err *err)
 	job->changes.n = 0;
 	job->changes.queue = false;
 	slog_body_place(s->log, &t->apply.segment, &t->apply.place);
-	if (db_save(s->index, err) < 0)
-		return -1;
 	job->err = ERR_INIT;
 	job->result = run_job(s, job, &job->err);
-	if (job->result == 0) {
+	if (job->result == 0)
 		queue_lease_ended(t->leases, t->ended_lease);
-		return db_keep(s->index, err);
-	}
-	s->next = before;
-	if (!db_in_transaction(s->index))
-		return err_wrap(err, "index rolled back: %.180s", job->err.msg);
-	return db_undo(s->index, err);
+	else if (!db_in_transaction(s->index))
+		return err_set(err, ERR_TEMP, "index rolled back: %.180s", job->err.msg);
+	else if (t->effects.n)
+		return undo(s, err);
+	return 0;
 }
 
 static int commit_index(struct store *s, struct err *err)
@@ -142,7 +176,7 @@ static int run_batch(
 	unsigned n = 0;
 	bool lazy = true;
 
-	if (!db_in_transaction(s->index) && db_begin(s->index, err) < 0)
+	if (begin_index(s, err) < 0)
 		return err_wrap(err, "begin a batch");
 	while (*jobs && n < STORE_BATCH_JOBS && slog_batch_fits(s->log, expected(*jobs))) {
 		struct store_job *job = *jobs;
