@@ -18,7 +18,9 @@ CREATE TABLE trace (
 	time BIGINT NOT NULL,
 	event TEXT NOT NULL,
 	address TEXT NOT NULL,
-	text TEXT NOT NULL
+	text TEXT NOT NULL,
+	ring INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX trace_ring ON trace (ring) WHERE ring = 1;
 CREATE INDEX trace_message ON trace (message);
 CREATE INDEX trace_address ON trace (address);

@@ -57,6 +57,13 @@ enum { RRVS_CONTINUE, RRVS_REJECT };
 
 enum { RCPT_DELIVERED = 1, RCPT_DEFERRED, RCPT_FAILED, RCPT_RELEASED, RCPT_HELD };
 enum { QUEUE_RETRY = 1, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DROP };
+/* What a front tells of a transaction (store_note). */
+enum {
+	NOTE_NAMED = 1, /* a recipient, who would have been taken */
+	NOTE_REJECTED,  /* a recipient, who was not */
+	NOTE_REFUSED,   /* the whole message; the address is the sender's */
+	NOTE_BROKEN_OFF /* by the client; the same */
+};
 enum { DOMAIN_LOCAL = 1, DOMAIN_RELAY = 2 };
 enum { SECRET_VERIFIER = 1, SECRET_TLS_KEY, SECRET_PROVIDER, SECRET_DKIM };
 enum { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_TEMP, DNS_BOGUS };

@@ -105,6 +105,7 @@ static const struct row {
 	{ MSG_store_txn_rcpts, NO_HANDLE, NULL, NULL, NULL, store_on_rcpts },
 	{ MSG_store_txn_abort, NO_HANDLE, NULL, NULL, NULL, store_on_abort },
 	ON(deliver),
+	{ MSG_store_refused, NO_HANDLE, NULL, NULL, NULL, store_on_refused },
 	READ(mailboxes, NO_HANDLE), /* the operator has none: checked there */
 	WRITE(mailbox_create, MAIL_HANDLE),
 	WRITE(mailbox_delete, MAIL_HANDLE),

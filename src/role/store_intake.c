@@ -8,6 +8,7 @@
 #include "store/directory.h"
 #include "store/names.h"
 #include "store/queue.h"
+#include "store/trace.h"
 
 #include <stdlib.h>
 
@@ -21,6 +22,7 @@ _Static_assert((int)FLAG_SEEN == (int)STORE_SEEN && (int)FLAG_ANSWERED == (int)S
 		(int)FLAG_DELETED == (int)STORE_DELETED && (int)FLAG_DRAFT == (int)STORE_DRAFT,
 	"flags are passed through");
 
+enum { NOTES_MAX = 60, NOTE_TEXT = 1000 };
 enum { PIECE_MAX = 61440, RCPTS_BYTES = 16 << 20 };
 #define RRVS_MAX (INT64_C(1) << 40)
 
@@ -382,6 +384,52 @@ static void say_how(struct buf *how, const struct store_deliver_req *q)
 		buf_addc(how, ' ');
 		buf_add(how, q->tls);
 	}
+	if (q->how.n) {
+		buf_addz(how, ", ");
+		buf_add(how, q->how);
+	}
+}
+
+/* Whom the client named in vain. */
+static void read_notes(struct str seq, struct delivery_note *out, size_t *n)
+{
+	struct store_note note;
+
+	*n = 0;
+	while (*n < NOTES_MAX && store_note_next(&seq, &note))
+		if (note.kind == NOTE_REJECTED)
+			out[(*n)++] = (struct delivery_note){ note.address, note.text };
+}
+
+/* What a front says of mail that it refused is its word: it cannot be mistaken for what the store
+ * itself writes down. */
+void store_on_refused(struct peer *p, struct request *req)
+{
+	static const char *const events[] = { [NOTE_NAMED] = "named",
+		[NOTE_REJECTED] = "rejected",
+		[NOTE_REFUSED] = "refused",
+		[NOTE_BROKEN_OFF] = "broken off" };
+	struct store_refused m;
+	struct store_note note;
+	struct err err = ERR_INIT;
+	struct buf text = BUF(NOTE_TEXT);
+
+	if (store_refused_get(req->body, &m, &err) < 0) {
+		malformed(req, &err);
+		return;
+	}
+	while (store_note_next(&m.notes, &note)) {
+		if (note.kind < NOTE_NAMED || note.kind > NOTE_BROKEN_OFF)
+			continue;
+		buf_clear(&text);
+		buf_add(&text, note.text);
+		if (note.kind >= NOTE_REFUSED)
+			buf_addf(&text, ", from " STR_F, STR_A(m.how));
+		(void)trace_note(p->s->store, m.call, str_c(events[note.kind]), note.address,
+			buf_str(&text));
+	}
+	buf_free(&text);
+	request_free(&req);
 }
 
 /* The operator may send as any address of this server. */
@@ -399,7 +447,8 @@ static int do_deliver(struct txn *t, struct store_job *job, struct err *err)
 	struct work *w = work_of(job);
 	struct delivery_rcpt *rcpts = NULL;
 	struct store_deliver_rep a = { 0 };
-	struct buf how = BUF(600);
+	struct delivery_note notes[NOTES_MAX];
+	struct buf how = BUF(1000);
 	struct delivery d;
 	int r = -1;
 	ASKED(store_deliver, q);
@@ -416,6 +465,8 @@ static int do_deliver(struct txn *t, struct store_job *job, struct err *err)
 		.prefix = q.prefix };
 	say_how(&how, &q);
 	d.how = buf_str(&how);
+	d.notes = notes;
+	read_notes(q.notes, notes, &d.note_count);
 	if (body_of(w, q.size, q.facts, q.refs, &d.body, err) < 0 ||
 		read_rcpts(w->intake, &rcpts, &d.rcpt_count, err) < 0)
 		goto out;

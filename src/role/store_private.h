@@ -146,6 +146,7 @@ void store_on_body(struct peer *p, struct request *req);
 void store_on_rcpts(struct peer *p, struct request *req);
 void store_on_abort(struct peer *p, struct request *req);
 void store_on_deliver(struct peer *p, struct request *req);
+void store_on_refused(struct peer *p, struct request *req);
 void store_on_append(struct peer *p, struct request *req);
 void store_on_result(struct peer *p, struct request *req);
 void store_intakes_of_peer_end(struct peer *p);

@@ -420,6 +420,8 @@ static int trace_arrival(struct handout *h, struct err *err)
 	buf_add(&text, STR(", from "));
 	buf_add(&text, str_head(h->d->how, 400));
 	r = trace(h, "accepted", h->d->sender, buf_str(&text), err);
+	for (size_t i = 0; r == 0 && i < h->d->note_count; i++)
+		r = trace(h, "rejected", h->d->notes[i].address, h->d->notes[i].text, err);
 	buf_free(&text);
 	return r;
 }

@@ -38,6 +38,11 @@ struct delivery_options {
 	bool require_tls;               /* RFC 8689 */
 };
 
+/* A recipient whom the client named and did not get, for the trace. */
+struct delivery_note {
+	struct str address, text;
+};
+
 struct delivery {
 	uint64_t id;       /* of the message: its queue id */
 	uint64_t account;  /* who submits; 0: nobody here (mx), or the operator */
@@ -53,6 +58,8 @@ struct delivery {
 	struct delivery_body body;
 	const struct delivery_rcpt *rcpts;
 	size_t rcpt_count;
+	const struct delivery_note *notes;
+	size_t note_count;
 };
 
 int delivery_accept(struct txn *t, const struct delivery *d, uint32_t *local, uint32_t *queued,

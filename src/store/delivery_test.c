@@ -442,6 +442,85 @@ static void the_trace_tells_what_happened_to_a_message(void **state)
 	store_close(&s);
 }
 
+static void a_recipient_named_in_vain_is_in_the_trace_of_the_message(void **state)
+{
+	const struct delivery_note note = { STR("nobody@example.org"), STR("550 5.1.1") };
+	struct mail_test m = { .id = 1,
+		.sender = "them@example.net",
+		.to = "ann@example.org",
+		.body = "hi",
+		.note = &note };
+	struct store *s = open_store(state);
+	struct told x = { .address = "nobody@example.org" };
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	assert_int_equal(mail(s, &m, &err), 0);
+	assert_int_equal(look(s, ask_trace, &x, &err), 0);
+	assert_string_equal(x.text,
+		"accepted(them@example.net) rejected(nobody@example.org) "
+		"delivered(ann@example.org) ");
+	store_close(&s);
+}
+
+static void mail_that_was_refused_is_found_by_its_id_and_its_addresses(void **state)
+{
+	struct store *s = open_store(state);
+	struct told x = { .message = 7 }, y = { .address = "x@y" }, z = { .message = 8 };
+	struct err err;
+
+	assert_true(trace_note(s, 7, STR("refused"), STR("them@example.net"), STR("no")));
+	assert_true(trace_note(s, 7, STR("rejected"), STR("x@y"), STR("550")));
+	assert_int_equal(look(s, ask_trace, &x, &err), 0);
+	assert_string_equal(x.text, "refused(them@example.net) rejected(x@y) ");
+	assert_int_equal(look(s, ask_trace, &y, &err), 0);
+	assert_string_equal(y.text, x.text);
+	store_close(&s);
+	s = open_store(state);
+	assert_true(trace_note(s, 8, STR("refused"), STR("a@b"), STR("")));
+	memset(y.text, 0, sizeof y.text);
+	assert_int_equal(look(s, ask_trace, &y, &err), 0);
+	assert_string_equal(y.text, x.text);
+	assert_int_equal(look(s, ask_trace, &z, &err), 0);
+	assert_string_equal(z.text, "refused(a@b) ");
+	store_close(&s);
+}
+
+static bool count_row(void *arg, const struct trace_row *r)
+{
+	(void)r;
+	++*(size_t *)arg;
+	return true;
+}
+
+static int count_trace(struct view *v, void *arg, struct err *err)
+{
+	return trace_list(v, 9, STR(""), 0, count_row, arg, err);
+}
+
+static void a_flood_of_refusals_does_not_fill_the_disk(void **state)
+{
+	struct store *s = open_store(state);
+	struct told x = { .address = "ann@example.org" };
+	size_t n = 0, sent = 0;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	must_mail(s, 1, "ann@example.org", "hi");
+	while (sent < TRACE_RING + 5000) {
+		if (trace_note(s, 9, STR("refused"), STR("flood@example.net"), STR("no")))
+			sent++;
+		else /* more waits than may */
+			assert_int_equal(look(s, count_trace, &n, &err), 0);
+	}
+	n = 0;
+	assert_int_equal(look(s, count_trace, &n, &err), 0);
+	assert_in_range(n, TRACE_RING, TRACE_RING + 1000);
+	assert_int_equal(look(s, ask_trace, &x, &err), 0);
+	assert_string_equal(x.text, "accepted(them@example.net) delivered(ann@example.org) ");
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +534,9 @@ int main(void)
 		TEST(a_rotten_body_is_not_served),
 		TEST(an_answer_joins_the_thread_of_what_it_answers),
 		TEST(the_trace_tells_what_happened_to_a_message),
+		TEST(a_recipient_named_in_vain_is_in_the_trace_of_the_message),
+		TEST(mail_that_was_refused_is_found_by_its_id_and_its_addresses),
+		TEST(a_flood_of_refusals_does_not_fill_the_disk),
 	};
 
 	log_capture(test_quiet, NULL);

@@ -133,6 +133,7 @@ struct mail_test {
 	struct delivery_options options;
 	int64_t rrvs;
 	uint8_t notify;
+	const struct delivery_note *note; /* somebody named in vain */
 };
 
 /* Recipients are looked up first, as a front does. */
@@ -146,6 +147,8 @@ static inline int run_mail(struct txn *t, void *arg, struct err *err)
 		.anywhere = m->anywhere,
 		.options = m->options,
 		.rcpts = rcpts,
+		.notes = m->note,
+		.note_count = m->note != NULL,
 		.prefix = STR("Received: by us\r\n"),
 		.body = { .size = strlen(m->body), .facts = STR("facts") } };
 	struct str rest = str_c(m->to);

@@ -45,6 +45,9 @@ struct follower { /* trace.c */
 	uint64_t until; /* committed up to this sequence */
 	struct db *db;
 	struct slog_position at;
+	struct buf notes; /* effects "trace" that are not in the log, waiting */
+	bool writing_notes;
+	uint64_t notes_written; /* since the ring was last cut */
 };
 
 struct store {

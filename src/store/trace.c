@@ -9,18 +9,22 @@
 
 enum { STEP = 1000, LAZY_MS = 200, WAL_MAX = 4 << 20 };
 
+/* Those of an older form are made anew: the log has what they had. */
 static int make_tables(struct db *db, struct err *err)
 {
-	int64_t tables = 0;
+	int64_t right = 0;
 
-	if (db_int(db, &tables, "SELECT count(*) FROM sqlite_master WHERE name = 'trace'",
+	if (db_int(db, &right,
+		    "SELECT count(*) FROM pragma_table_info('trace') WHERE name = 'ring'",
 		    DB_NOARGS, err) < 0)
 		return -1;
-	if (tables)
+	if (right)
 		return 0;
 	if (db_begin(db, err) < 0)
 		return -1;
-	if (db_script(db, str_c(schema_0001_trace), err) == 0 && db_commit(db, err) == 0)
+	if (db_exec(db, "DROP TABLE IF EXISTS trace", DB_NOARGS, err) == 0 &&
+		db_exec(db, "DROP TABLE IF EXISTS trace_position", DB_NOARGS, err) == 0 &&
+		db_script(db, str_c(schema_0001_trace), err) == 0 && db_commit(db, err) == 0)
 		return 0;
 	db_rollback(db);
 	return -1;
@@ -56,13 +60,13 @@ static int save_position(struct follower *f, const struct slog_position *at, str
 		err);
 }
 
-static int write_row(struct follower *f, const struct effect_trace *e, struct err *err)
+static int write_row(struct follower *f, const struct effect_trace *e, bool ring, struct err *err)
 {
 	return db_exec(f->db,
-		"INSERT INTO trace (message, time, event, address, text) VALUES ($1, $2, $3, $4, "
-		"$5)",
+		"INSERT INTO trace (message, time, event, address, text, ring)"
+		" VALUES ($1, $2, $3, $4, $5, $6)",
 		DB_ARGS(DB_I((int64_t)e->message), DB_I(e->time), DB_T(e->event), DB_T(e->address),
-			DB_T(e->text)),
+			DB_T(e->text), DB_I(ring)),
 		err);
 }
 
@@ -75,9 +79,67 @@ static int follow_record(void *arg, const struct slog_record *r, struct err *err
 
 	while (effect_next(&effects, &number, &fields))
 		if (number == EFFECT_trace && effect_trace_get(fields, &e) &&
-			write_row(f, &e, err) < 0)
+			write_row(f, &e, false, err) < 0)
 			return -1;
 	return 0;
+}
+
+/* ---- what is not in the log ---- */
+
+bool trace_note(
+	struct store *s, uint64_t message, struct str event, struct str address, struct str text)
+{
+	struct follower *f = &s->follower;
+	size_t before;
+	bool ok;
+
+	pthread_mutex_lock(&f->lock);
+	before = f->notes.n;
+	effect_trace_put(
+		&f->notes, &(struct effect_trace){ message, clock_wall(), event, address, text });
+	ok = f->running && !f->failed && buf_ok(&f->notes);
+	if (!ok) {
+		f->notes.over = false;
+		buf_cut(&f->notes, before);
+	} else if (before == 0) {
+		pthread_cond_broadcast(&f->cond);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return ok;
+}
+
+/* The oldest of the ring give way. */
+static int cut_ring(struct follower *f, struct err *err)
+{
+	return db_exec(f->db,
+		"DELETE FROM trace WHERE ring = 1 AND id <= (SELECT id FROM trace WHERE ring = 1"
+		" ORDER BY id DESC LIMIT 1 OFFSET $1)",
+		DB_ARGS(DB_I(TRACE_RING)), err);
+}
+
+static int write_notes(struct follower *f, struct str notes, struct err *err)
+{
+	struct effect_trace e;
+	struct str fields;
+	uint16_t number;
+
+	if (db_begin(f->db, err) < 0)
+		return -1;
+	while (effect_next(&notes, &number, &fields)) {
+		if (!effect_trace_get(fields, &e) || write_row(f, &e, true, err) < 0)
+			goto failed;
+		f->notes_written++;
+	}
+	if (f->notes_written >= STEP) {
+		f->notes_written = 0;
+		if (cut_ring(f, err) < 0)
+			goto failed;
+	}
+	if (db_commit(f->db, err) == 0)
+		return 0;
+failed:
+	db_rollback(f->db);
+	return -1;
 }
 
 /* Rows older than the retention time go, a few at a time; and what has been written goes into the
@@ -129,6 +191,30 @@ static void sleep_a_little(struct follower *f)
 		;
 }
 
+/* One round, with the lock given up meanwhile. */
+static int catch_on(struct store *s, struct err *err)
+{
+	struct follower *f = &s->follower;
+	uint64_t until = f->until;
+	struct buf notes = f->notes;
+	int got = f->at.sequence < until;
+
+	f->notes = BUF(TRACE_WAITING);
+	f->writing_notes = true;
+	f->hurry = false;
+	pthread_mutex_unlock(&f->lock);
+	while (got == 1)
+		got = follow(s, until, err);
+	if (got == 0 && notes.n)
+		got = write_notes(f, buf_str(&notes), err);
+	buf_free(&notes);
+	if (got < 0)
+		log_event(LOG_ERROR, "store.trace", L_ERR(err));
+	pthread_mutex_lock(&f->lock);
+	f->writing_notes = false;
+	return got;
+}
+
 static void *follow_log(void *arg)
 {
 	struct store *s = arg;
@@ -137,22 +223,12 @@ static void *follow_log(void *arg)
 
 	pthread_mutex_lock(&f->lock);
 	while (!f->stop && !f->failed) {
-		uint64_t until = f->until;
-		int got = 1;
-
-		if (f->at.sequence >= until) {
+		if (f->at.sequence >= f->until && f->notes.n == 0) {
 			pthread_cond_wait(&f->cond, &f->lock);
 			sleep_a_little(f);
 			continue;
 		}
-		f->hurry = false;
-		pthread_mutex_unlock(&f->lock);
-		while (got == 1)
-			got = follow(s, until, &err);
-		if (got < 0)
-			log_event(LOG_ERROR, "store.trace", L_ERR(&err));
-		pthread_mutex_lock(&f->lock);
-		f->failed = got < 0;
+		f->failed = catch_on(s, &err) < 0;
 		pthread_cond_broadcast(&f->cond);
 	}
 	pthread_mutex_unlock(&f->lock);
@@ -174,6 +250,7 @@ int follower_start(struct store *s, struct err *err)
 	pthread_cond_init(&f->cond, &a);
 	pthread_condattr_destroy(&a);
 	f->until = s->at.sequence;
+	f->notes = BUF(TRACE_WAITING);
 	index_url(s, url, "trace.db");
 	f->failed = db_open(&f->db, url, DB_WRITE, &why) < 0 || make_tables(f->db, &why) < 0 ||
 		read_position(f, &why) < 0;
@@ -198,6 +275,7 @@ void follower_stop(struct store *s)
 	if (f->running)
 		pthread_join(f->thread, NULL);
 	db_close(&f->db);
+	buf_free(&f->notes);
 	pthread_cond_destroy(&f->cond);
 	pthread_mutex_destroy(&f->lock);
 }
@@ -225,7 +303,8 @@ static void catch_up(struct follower *f)
 	want = f->until;
 	f->hurry = true;
 	pthread_cond_broadcast(&f->cond);
-	while (f->running && !f->failed && !f->stop && f->at.sequence < want &&
+	while (f->running && !f->failed && !f->stop &&
+		(f->at.sequence < want || f->notes.n || f->writing_notes) &&
 		pthread_cond_timedwait(&f->cond, &f->lock, &until) == 0)
 		;
 	pthread_mutex_unlock(&f->lock);

@@ -1,10 +1,18 @@
 /* trace.h - what happened to each message, for people. It stands in trace.db, which follows the log
  * a moment behind the replies, and keeps rows as long as expunged mail is kept. It can always be
- * made again from the log. */
+ * made again from the log; but for what was never taken in: that is not in the log, and only the
+ * newest TRACE_RING rows of it are kept, so that nobody can fill the disk by being refused. */
 #ifndef STORE_TRACE_H
 #define STORE_TRACE_H
 
 #include "store/store.h"
+
+enum { TRACE_RING = 100000, TRACE_WAITING = 1 << 20 };
+
+/* Write down something about a message that was not taken in. Any thread; never waits. False when
+ * too much (TRACE_WAITING bytes) waits to be written already: it is then not written down. */
+bool trace_note(
+	struct store *s, uint64_t message, struct str event, struct str address, struct str text);
 
 struct trace_row {
 	uint64_t position, message;
