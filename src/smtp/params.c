@@ -101,6 +101,8 @@ static int take_notify(
 		STR_INIT("FAILURE"), STR_INIT("DELAY") };
 	uint8_t bits = 0;
 
+	if (value.n && value.p[value.n - 1] == ',')
+		return -1;
 	while (value.n) {
 		struct str word = str_word(&value, ',');
 		uint8_t bit = 0;

@@ -12,6 +12,7 @@ from conftest import Demo, ROOT, SANITIZED
 
 sys.path.insert(0, os.path.join(ROOT, "test", "hostile"))
 import case  # noqa: E402
+import chunking  # noqa: E402
 import ends  # noqa: E402
 import limits  # noqa: E402
 import login  # noqa: E402
@@ -23,7 +24,7 @@ import smuggling  # noqa: E402
 import starttls  # noqa: E402
 import texts  # noqa: E402
 
-GROUPS = (smuggling, starttls, relay, login, order, params, limits, ends, texts)
+GROUPS = (smuggling, chunking, starttls, relay, login, order, params, limits, ends, texts)
 CASES = [c for group in GROUPS for c in group.CASES]
 
 

@@ -291,7 +291,7 @@ def play_word(s, word):
 def play(case, demo, ledger):
     """Play one case. What must and may have arrived goes into the ledger; raises Failed."""
     mark = uuid.uuid4().hex
-    ledger.must(fill_all(case.arrives, demo, mark))
+    arrives = fill_all(case.arrives, demo, mark)
     ledger.may(fill_all(case.maybe, demo, mark))
     s = enter(demo, case.service, case.state)
     slowly = False
@@ -317,7 +317,10 @@ def play(case, demo, ledger):
             else:
                 play_word(s, step)
     except (Failed, OSError) as e:
+        ledger.may(arrives)
         raise Failed(f"step {i} of {case.script[max(0, i - 2):i + 1]}: {e}") from None
+    else:
+        ledger.must(arrives)
     finally:
         s.close()
 

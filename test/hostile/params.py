@@ -1,5 +1,5 @@
 """What stands behind the address of MAIL and RCPT, and the address itself (RFC 5321 4.1.2)."""
-from case import BYE, C, DATA, DOT, GOES_ON, MAIL, TEXT, whole
+from case import BYE, C, DATA, GOES_ON, MAIL, MINE, TEXT, whole
 
 # "parameters of MAIL = reply", on port 25, with SMTPUTF8 and DSN as offered
 MAIL_PARAMS = """
@@ -49,9 +49,49 @@ SIZEX=1 = 555 5.5.4
 SIZ=1 = 555 5.5.4
 AUTH=<> = 555 5.5.4
 AUTH=ann@sender.example = 555 5.5.4
-NOTIFY=NEVER = 555 5.5.4|501
+NOTIFY=NEVER = 555 5.5.4
 ORCPT=rfc822;a@b = 555 5.5.4|501
 SIZE=1 FROB = 555 5.5.4
+RET=FULL = 250 2.1.0
+RET=hdrs = 250 2.1.0
+RET=ALL = 501 5.5.4
+RET= = 501 5.5.4
+RET=FULL RET=HDRS = 501 5.5.4
+ENVID=QQ314159 = 250 2.1.0
+ENVID=a+2Bb+3Dc = 250 2.1.0
+ENVID=a+0Ab = 501 5.5.4
+ENVID=a+0D+0ARCPT+20TO:<x> = 501 5.5.4
+ENVID=a+00b = 501 5.5.4
+ENVID=a+7F = 501 5.5.4
+ENVID=a+1Bb = 501 5.5.4
+ENVID=a+2 = 501 5.5.4
+ENVID=a+ = 501 5.5.4
+ENVID=a+2b = 501 5.5.4
+ENVID=a+zz = 501 5.5.4
+ENVID=a=b = 501 5.5.4
+ENVID= = 501 5.5.4
+ENVID = 501 5.5.4
+ENVID=a ENVID=b = 501 5.5.4
+BODY=BINARYMIME = 250 2.1.0
+BY=120;R = 250 2.1.0
+BY=120;NT = 250 2.1.0
+BY=-120;N = 250 2.1.0
+BY=0;R = 501 5.5.4
+BY=-1;R = 501 5.5.4
+BY=1;R = 501 5.5.4
+BY=120 = 501 5.5.4
+BY=120; = 501 5.5.4
+BY=120;X = 501 5.5.4
+BY=120;RX = 501 5.5.4
+BY=;R = 501 5.5.4
+BY=--1;R = 501 5.5.4
+BY=1e3;R = 501 5.5.4
+BY=9999999999;R = 501 5.5.4
+BY=99999999999999999999;R = 501 5.5.4
+BY=120;R BY=120;R = 501 5.5.4
+HOLDFOR=60 = 555 5.5.4
+MT-PRIORITY=3 = 555 5.5.4
+REQUIRETLS = 530 5.7.10
 __proto__=1 = 555 5.5.4
 SOLICIT=x = 555 5.5.4
 SIZE:1 = 555 5.5.4
@@ -65,8 +105,83 @@ SIZE=1 = 555 5.5.4
 BODY=8BITMIME = 555 5.5.4
 SMTPUTF8 = 555 5.5.4
 RET=FULL = 555 5.5.4
+NOTIFY=NEVER = 250 2.1.5
+NOTIFY=SUCCESS,FAILURE,DELAY = 250 2.1.5
+notify=success = 250 2.1.5
+NOTIFY=NEVER,SUCCESS = 501 5.5.4
+NOTIFY=SUCCESS,SUCCESS = 501 5.5.4
+NOTIFY=SUCCESS, = 501 5.5.4
+NOTIFY=,SUCCESS = 501 5.5.4
+NOTIFY= = 501 5.5.4
+NOTIFY = 501 5.5.4
+NOTIFY=ALWAYS = 501 5.5.4
+NOTIFY=NEVER NOTIFY=NEVER = 501 5.5.4
+ORCPT=rfc822;ann@b.example = 250 2.1.5
+ORCPT=rfc822;ann+2Btag@b.example = 250 2.1.5
+ORCPT=utf-8;ann@b.example = 250 2.1.5
+ORCPT=rfc822;a+0Ab = 501 5.5.4
+ORCPT=rfc822;a+0D+0Ab = 501 5.5.4
+ORCPT=rfc822;a+00b = 501 5.5.4
+ORCPT=rfc822;a+7Fb = 501 5.5.4
+ORCPT=rfc822;a+1Bb = 501 5.5.4
+ORCPT=rfc822;a+2b = 501 5.5.4
+ORCPT=rfc822;a+ = 501 5.5.4
+ORCPT=rfc822;a+0ab = 501 5.5.4
+ORCPT=rfc822;a=b = 501 5.5.4
+ORCPT=rfc822; = 501 5.5.4
+ORCPT=rfc822 = 501 5.5.4
+ORCPT=;ann@b.example = 501 5.5.4
+ORCPT=r+0Ac;ann@b.example = 501 5.5.4
+ORCPT= = 501 5.5.4
+ORCPT=rfc822;a ORCPT=rfc822;b = 501 5.5.4
+RRVS=2023-01-02T10:00:00Z = 250 2.1.5|5xx
+RRVS=2023-13-02T10:00:00Z = 501 5.5.4
+RRVS=2023-01-02 = 501 5.5.4
+RRVS=2023-01-02T10:00:00Z;X = 501 5.5.4
+RRVS=2023-01-02T10:00:00Z; = 501 5.5.4
+RRVS=0 = 501 5.5.4
+RRVS= = 501 5.5.4
+RRVS=99999999999999999999-01-02T10:00:00Z = 501 5.5.4
 = = 555 5.5.4|501
 <{you}> = 555 5.5.4|501
+"""
+# In a login on 465.
+LOGIN_PARAMS = """
+HOLDFOR=60 = 250 2.1.0
+HOLDFOR=0 = 501 5.5.4
+HOLDFOR=-1 = 501 5.5.4
+HOLDFOR=99999999 = 501 5.5.4
+HOLDFOR=99999999999999999999 = 501 5.5.4
+HOLDFOR= = 501 5.5.4
+HOLDFOR=60 HOLDFOR=60 = 501 5.5.4
+HOLDFOR=60 HOLDUNTIL=2040-01-01T00:00:00Z = 501 5.5.4
+HOLDUNTIL=2099-01-01T00:00:00Z = 501 5.5.4
+HOLDUNTIL=2023-02-30T00:00:00Z = 501 5.5.4
+HOLDUNTIL=now = 501 5.5.4
+HOLDUNTIL= = 501 5.5.4
+HOLDUNTIL=2023-01-01T00:00:00 = 501 5.5.4
+MT-PRIORITY=3 = 250 2.1.0
+MT-PRIORITY=-9 = 250 2.1.0
+MT-PRIORITY=9 = 250 2.1.0
+MT-PRIORITY=10 = 501 5.5.4
+MT-PRIORITY=-10 = 501 5.5.4
+MT-PRIORITY=+3 = 501 5.5.4
+MT-PRIORITY=-0 = 501 5.5.4
+MT-PRIORITY= = 501 5.5.4
+MT-PRIORITY=x = 501 5.5.4
+MT-PRIORITY=3 MT-PRIORITY=3 = 501 5.5.4
+REQUIRETLS = 250 2.1.0
+REQUIRETLS=1 = 501 5.5.4
+REQUIRETLS REQUIRETLS = 501 5.5.4
+AUTH=<> = 250 2.1.0
+AUTH=e+3Dmc2@example.test = 250 2.1.0
+AUTH=a+0Ab = 501 5.5.4
+AUTH=a+00b = 501 5.5.4
+AUTH= = 501 5.5.4
+AUTH=<> AUTH=<> = 501 5.5.4
+ENVID=a+0Ab = 501 5.5.4
+SIZE=99999999999 = 552 5.3.4
+FROB=1 = 555 5.5.4
 """
 # The form of the address, and what is said to MAIL FROM:form. 250 or refused.
 GOOD = r"""
@@ -182,11 +297,15 @@ def pairs(table):
 
 def cases():
     for params, spec in pairs(MAIL_PARAMS):
-        yield C(f"MAIL-{params}", "T007", "mx", "hello",
+        yield C(f"MAIL-{params}", "T011" if "+0" in params else "T007", "mx", "hello",
                 [MAIL[:-2] + b" " + params.encode() + b"\r\n", spec] + GOES_ON, arrives=[TEXT])
     for params, spec in pairs(RCPT_PARAMS):
-        yield C(f"RCPT-{params}", "T007", "mx", "mail",
+        yield C(f"RCPT-{params}", "T011" if "+0" in params else "T007", "mx", "mail",
                 [b"RCPT TO:<{me}> " + params.encode() + b"\r\n", spec] + GOES_ON, arrives=[TEXT])
+    for params, spec in pairs(LOGIN_PARAMS):
+        yield C(f"login-MAIL-{params}", "T011" if "+0" in params else "T007", "login", "hello",
+                [b"MAIL FROM:<{me}> " + params.encode() + b"\r\n", spec, b"RSET\r\n", "250"] +
+                whole(MINE, b"MAIL FROM:<{me}>\r\n") + BYE, arrives=[MINE])
     for form in GOOD.strip("\n").split("\n"):
         yield C(f"good-{form}", "T007", "mx", "hello", [b"MAIL FROM:" + form.encode() + b"\r\n", "250 2.1.0"] + BYE)
         yield C(f"good-arrives-{form}", "T007", "mx", "hello", whole(mail=b"MAIL FROM:" + form.encode() + b"\r\n") + BYE,
