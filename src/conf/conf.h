@@ -82,7 +82,8 @@ bool conf_network_has(const struct conf *c, enum conf_id id, struct str address)
 enum conf_security {
 	CONF_OPPORTUNISTIC, /* smtp: STARTTLS if offered, certificate not needed */
 	CONF_STARTTLS,      /* smtp+starttls: STARTTLS and a verified certificate, or nothing */
-	CONF_TLS            /* smtps: the same with TLS from the first byte */
+	CONF_TLS,           /* smtps: the same with TLS from the first byte */
+	CONF_LMTP           /* lmtp: as smtp, for a server that delivers (RFC 2033) */
 };
 
 struct conf_route {

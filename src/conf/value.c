@@ -77,7 +77,7 @@ static const char *noun(enum conf_type type)
 		       "off";
 	case CONF_T_ROUTE:
 	case CONF_T_ROUTES:
-		return "smtp://, smtp+starttls:// or smtps:// and [USER@]HOST[:PORT]";
+		return "smtp://, smtp+starttls://, smtps:// or lmtp:// and [USER@]HOST[:PORT]";
 	}
 	return "";
 }
@@ -241,6 +241,7 @@ static bool take_scheme(struct str *url, struct conf_route *route)
 		{ STR_INIT("smtp://"), CONF_OPPORTUNISTIC, 25 },
 		{ STR_INIT("smtp+starttls://"), CONF_STARTTLS, 587 },
 		{ STR_INIT("smtps://"), CONF_TLS, 465 },
+		{ STR_INIT("lmtp://"), CONF_LMTP, 24 },
 	};
 
 	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)

@@ -53,6 +53,9 @@ int tls_server_tickets(struct tls_server *server, const struct secret *keys, str
  * and tls_verify_error() says what would have been wrong. ERR_PERM: no such file, nothing in it. */
 int tls_client_new(struct tls_client **client, const char *ca_file, bool verify, struct err *err);
 int tls_client_trust(struct tls_client *client, struct str pem, struct err *err);
+/* The file of the system's authorities, or NULL: for who may want them later, behind a sandbox, and
+ * keeps the text until then. */
+const char *tls_system_bundle(void);
 void tls_client_free(struct tls_client **client);
 
 /* ---- engines ---- */

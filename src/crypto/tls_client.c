@@ -15,7 +15,7 @@ struct tls_client {
 };
 
 /* Whole bundles only: a folder of hashed names would be read later, behind the sandbox. */
-static const char *system_bundle(void)
+const char *tls_system_bundle(void)
 {
 	static const char *const known[] = {
 		"/etc/ssl/certs/ca-certificates.crt", /* Debian, Alpine, Arch */
@@ -35,7 +35,7 @@ static const char *system_bundle(void)
 
 static int load(SSL_CTX *ctx, const char *ca_file, struct err *err)
 {
-	const char *file = ca_file ? ca_file : system_bundle();
+	const char *file = ca_file ? ca_file : tls_system_bundle();
 
 	if (!file)
 		return err_set(err, ERR_PERM,

@@ -214,6 +214,7 @@ static void add_status_part(struct buf *b, const struct dsn *d)
 	add_host(b, d->host);
 	buf_addz(b, "\r\n");
 	add_date_field(b, "Arrival-Date", d->arrival);
+	add_date_field(b, "Deliver-By-Date", d->deliver_by); /* RFC 2852 5 */
 	for (size_t i = 0; i < d->n; i++)
 		add_recipient(b, &d->recipients[i]);
 }

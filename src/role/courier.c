@@ -7,6 +7,7 @@
 #include "crypto/crypto.h"
 #include "crypto/tls.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 enum {
 	CA_MAX = 1 << 20,
+	CA_PIECE = 1 << 16,
 	UNPROVEN_SESSIONS = 2,
 	LEASE_SECONDS = 60,
 	FORGET_SECONDS = 900,
@@ -28,12 +30,14 @@ static struct route from_conf(const struct conf_route *r)
 {
 	static const enum route_tls tls[] = { [CONF_OPPORTUNISTIC] = ROUTE_TLS_MAY,
 		[CONF_STARTTLS] = ROUTE_TLS_REQUIRE,
-		[CONF_TLS] = ROUTE_TLS_IMPLICIT };
+		[CONF_TLS] = ROUTE_TLS_IMPLICIT,
+		[CONF_LMTP] = ROUTE_TLS_MAY };
 
 	return (struct route){ .kind = ROUTE_HOST,
 		.host = r->host,
 		.port = r->port,
 		.tls = tls[r->security],
+		.lmtp = r->security == CONF_LMTP,
 		.login = r->user.n > 0 };
 }
 
@@ -51,25 +55,37 @@ static int choose_route(
 	return route_choose(explicit ? &one : NULL, smarthost ? &all : NULL, domain, r, err);
 }
 
-/* Route names are the domain, or "smarthost": all that goes there is one destination. */
-static struct dest *find_dest(struct courier *c, const struct route *r)
+static struct str dest_key(const struct dest *d)
 {
-	struct dest *d = map_get(&c->dests, r->name);
+	return str_make(d->key, d->key_n);
+}
 
-	if (d || r->name.n >= sizeof d->key || !(d = calloc(1, sizeof *d)))
+/* Route names are the domain, or "smarthost": all that goes there is one destination; and another
+ * one what must go over TLS. */
+static struct dest *find_dest(struct courier *c, const struct route *r, bool require_tls)
+{
+	char key[sizeof((struct dest *)0)->key];
+	int n = snprintf(key, sizeof key, STR_F "%s", STR_A(r->name), require_tls ? " TLS" : "");
+	struct dest *d = map_get(&c->dests, str_make(key, (size_t)n));
+
+	if (d || (size_t)n >= sizeof key || !(d = calloc(1, sizeof *d)))
 		return d;
 	d->c = c;
 	d->last = &d->first;
 	d->most = c->per_dest;
 	d->route = *r;
-	memcpy(d->key, r->name.p, r->name.n);
+	memcpy(d->key, key, (size_t)n);
+	d->key_n = (size_t)n;
+	d->require_tls = require_tls;
+	if (require_tls && r->tls == ROUTE_TLS_MAY)
+		d->route.tls = ROUTE_TLS_REQUIRE;
 	d->route.name = str_make(d->key, r->name.n);
 	/* What pointed into the job's domain must point into the key, which lives as long. */
 	if (r->kind == ROUTE_MX)
 		d->route.host = d->route.name;
 	else if (!r->trusted)
 		d->route.host.p = d->key + (r->host.p - r->name.p);
-	if (map_put(&c->dests, d->route.name, d))
+	if (map_put(&c->dests, dest_key(d), d))
 		return d;
 	free(d);
 	return NULL;
@@ -191,7 +207,7 @@ static void forget_dest(struct dest *d)
 {
 	if (d->sessions > 0 || d->queued > 0 || d->is_hungry || d->down_until > clock_mono())
 		return;
-	map_del(&d->c->dests, d->route.name);
+	map_del(&d->c->dests, dest_key(d));
 	free(d);
 }
 
@@ -223,6 +239,7 @@ static void place(struct courier *c, struct job *j)
 	struct err err = ERR_INIT;
 	struct dest *d;
 
+	job_return_late(j);
 	if (job_is_settled(j)) {
 		job_finish(j);
 		return;
@@ -232,7 +249,7 @@ static void place(struct courier *c, struct job *j)
 		job_finish(j);
 		return;
 	}
-	d = find_dest(c, &r);
+	d = find_dest(c, &r, j->require_tls);
 	if (!d) {
 		job_settle(j, RCPT_DEFERRED, 0, "4.3.2", STR("too many destinations"), STR(""));
 		job_finish(j);
@@ -395,32 +412,60 @@ static int keep_leasing(struct courier *c, struct err *err)
 
 /* ---- life ---- */
 
-static int trust_file(struct tls_client *tls, int fd, struct err *err)
+static int read_authorities(struct courier *c, int fd, struct err *err)
 {
-	char *text = malloc(CA_MAX);
-	size_t n = 0;
 	ssize_t got = 0;
-	int r = -1;
+	char *p;
 
-	if (!text)
-		return err_set(err, ERR_TEMP, "out of memory");
-	while (n < CA_MAX && (got = read(fd, text + n, CA_MAX - n)) > 0)
-		n += (size_t)got;
-	if (got < 0)
-		err_sys(err, "read", "tls.ca-file");
-	else
-		r = tls_client_trust(tls, str_make(text, n), err);
-	free(text);
+	c->authorities = BUF(CA_MAX);
+	do {
+		p = buf_room(&c->authorities, CA_PIECE);
+		got = p ? read(fd, p, CA_PIECE) : 0;
+		buf_grew(&c->authorities, got > 0 ? (size_t)got : 0);
+	} while (got > 0);
+	return got < 0 || !p ? err_set(err, ERR_TEMP, "cannot read the certificate authorities")
+			     : 0;
+}
+
+/* Those of the system, for when a message asks for a certain server. Without any it cannot have
+ * one.
+ */
+static int read_system_authorities(struct courier *c, struct err *err)
+{
+	const char *file = tls_system_bundle();
+	int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1, r = 0;
+
+	if (fd < 0)
+		return 0;
+	r = read_authorities(c, fd, err);
+	close(fd);
 	return r;
+}
+
+struct tls_client *courier_verified(struct courier *c, struct err *err)
+{
+	if (c->verified)
+		return c->verified;
+	if (tls_client_new(&c->verified, "", true, err) < 0)
+		return NULL;
+	if (tls_client_trust(c->verified, buf_str(&c->authorities), err) < 0)
+		tls_client_free(&c->verified);
+	buf_free(&c->authorities);
+	return c->verified;
+}
+
+static bool needs_certificate(const struct conf_route *r)
+{
+	return r->security == CONF_STARTTLS || r->security == CONF_TLS || r->user.n > 0;
 }
 
 static bool verifies(const struct conf *conf)
 {
 	const struct conf_route *r = conf_route(conf, CONF_SMARTHOST, 0);
-	bool any = r && (r->security != CONF_OPPORTUNISTIC || r->user.n > 0);
+	bool any = r && needs_certificate(r);
 
 	for (size_t i = 0; (r = conf_route(conf, CONF_ROUTE, i)); i++)
-		any |= r->security != CONF_OPPORTUNISTIC || r->user.n > 0;
+		any |= needs_certificate(r);
 	return any;
 }
 
@@ -428,11 +473,15 @@ static int prepare_tls(struct courier *c, int ca, struct err *err)
 {
 	if (tls_client_new(&c->any, "", false, err) < 0)
 		return -1;
-	if (!verifies(c->conf)) /* the system's authorities cost megabytes */
-		return 0;
-	if (tls_client_new(&c->verified, ca >= 0 ? "" : NULL, true, err) < 0)
+	if ((ca >= 0 ? read_authorities(c, ca, err) : read_system_authorities(c, err)) < 0)
 		return -1;
-	return ca >= 0 ? trust_file(c->verified, ca, err) : 0;
+	if (!verifies(c->conf)) /* a system's authorities cost megabytes once they are read */
+		return 0;
+	if (c->authorities.n == 0)
+		return err_set(err, ERR_PERM,
+			"a route needs a certificate, and there is no list of certificate "
+			"authorities; install ca-certificates or set tls.ca-file");
+	return courier_verified(c, err) ? 0 : -1;
 }
 
 int role_courier_prepare(struct role *r, struct err *err)
@@ -489,13 +538,14 @@ static void end(struct courier *c)
 	for (pos = 0; (j = map_next(&c->rcpts, &pos)); pos = 0)
 		job_free(&j);
 	for (pos = 0; (d = map_next(&c->dests, &pos)); pos = 0) {
-		map_del(&c->dests, d->route.name);
+		map_del(&c->dests, dest_key(d));
 		free(d);
 	}
 	map_free(&c->rcpts);
 	map_free(&c->dests);
 	tls_client_free(&c->any);
 	tls_client_free(&c->verified);
+	buf_free(&c->authorities);
 }
 
 /* The leasing loop waits for work only. */

@@ -32,7 +32,7 @@ static enum mx_lookup lookup_of(uint8_t status)
 /* Whatever goes wrong on the way to the resolver is no answer, never a "no" (T142). A name that
  * cannot be a DNS name does not exist. */
 static enum mx_lookup ask(struct courier *c, struct str name, enum dns_type type,
-	struct str *records, struct reply *hold)
+	struct str *records, bool *secure, struct reply *hold)
 {
 	struct dns_query_req q = { .name = name, .type = type };
 	struct dns_query_rep a;
@@ -40,12 +40,14 @@ static enum mx_lookup ask(struct courier *c, struct str name, enum dns_type type
 	struct err err = ERR_INIT;
 	struct channel *ch;
 
+	*secure = false;
 	if (!dns_name_ok(name))
 		return MX_NXDOMAIN;
 	ch = c->dns ? link_wait(c->dns, deadline, &err) : NULL;
 	if (!ch || dns_query(ch, &q, deadline, &a, hold, &err) < 0)
 		return MX_TEMP;
 	*records = a.records;
+	*secure = a.secure;
 	return lookup_of(a.status);
 }
 
@@ -98,7 +100,8 @@ static enum mx_lookup add_family(struct search *s, enum dns_type type)
 	struct str records = { 0 };
 	struct dns_rdata record;
 	struct err err;
-	enum mx_lookup found = ask(s->c, s->host, type, &records, &hold);
+	bool secure;
+	enum mx_lookup found = ask(s->c, s->host, type, &records, &secure, &hold);
 
 	while (found == MX_FOUND && dns_rdata_next(&records, &record))
 		if (dns_read_address(type, record.data, text, &err) == 0)
@@ -162,7 +165,8 @@ static enum mx_verdict find_mx(
 	struct str domain = s->r->host, records = { 0 };
 	struct reply hold = { 0 };
 	struct mx_list list = { m->hosts, 0, "" };
-	enum mx_lookup found = ask(s->c, domain, DNS_TYPE_MX, &records, &hold);
+	bool secure;
+	enum mx_lookup found = ask(s->c, domain, DNS_TYPE_MX, &records, &secure, &hold);
 	enum mx_verdict v;
 
 	if (found == MX_FOUND)
@@ -176,6 +180,10 @@ static enum mx_verdict find_mx(
 	list.count = m->count;
 	v = mx_decide(found, &list, domain, conf_str(s->c->conf, CONF_HOSTNAME), err);
 	*status = list.status;
+	/* RFC 8689 4.2.1: the certificate is asked for the domain's own name, or for one that the
+	 * domain has certainly named. */
+	s->out->certain = v == MX_IMPLICIT || secure;
+	s->tally.implicit = v == MX_IMPLICIT;
 	if (v == MX_IMPLICIT)
 		add_host(s, domain);
 	for (size_t i = 0; v == MX_USE && i < list.count && s->out->count < TARGETS_MAX; i++)
@@ -229,6 +237,7 @@ enum mx_verdict courier_resolve(struct courier *c, const struct route *r, struct
 	enum mx_verdict v;
 
 	out->count = 0;
+	out->certain = true;
 	if (r->kind == ROUTE_MX)
 		s.port = c->mx_port;
 	v = r->kind == ROUTE_MX ? resolve_mx(&s, status, err) : resolve_host(&s, status, err);

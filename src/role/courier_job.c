@@ -33,6 +33,15 @@ static void fail_beforehand(struct job *j, struct job_rcpt *to, struct str why)
 	str_z(STR("5.1.1"), to->out.status, sizeof to->out.status);
 }
 
+/* It is in its mailbox here, by the same commit that took the message in: only to be reported. */
+static void deliver_beforehand(struct job *j, struct job_rcpt *to)
+{
+	to->out = (struct outcome){ .state = RCPT_DELIVERED,
+		.here = true,
+		.text = job_text(j, STR("delivered to the mailbox")) };
+	str_z(STR("2.1.5"), to->out.status, sizeof to->out.status);
+}
+
 static bool copy_rcpts(struct job *j, struct str items)
 {
 	struct store_lease_rcpt r;
@@ -49,12 +58,16 @@ static bool copy_rcpts(struct job *j, struct str items)
 		*to = (struct job_rcpt){ .id = r.rcpt,
 			.notify = r.notify,
 			.attempts = r.attempts,
-			.delay_told = r.delay_told };
+			.delay_told = r.delay_told,
+			.rrvs = r.rrvs,
+			.rrvs_reject = r.rrvs_mode == RRVS_REJECT };
 		if (!arena_str(&j->mem, r.address, &to->address) ||
 			!arena_str(&j->mem, r.orcpt, &to->orcpt))
 			return false;
 		if (r.failed.n)
 			fail_beforehand(j, to, r.failed);
+		else if (r.delivered)
+			deliver_beforehand(j, to);
 	}
 	return true;
 }
@@ -73,8 +86,15 @@ static struct job *copy_item(
 		.size = item->size,
 		.arrived = item->arrived,
 		.taken = clock_mono(),
+		.since = item->hold_until / CLOCK_SEC > item->arrived ? item->hold_until / CLOCK_SEC
+								      : item->arrived,
+		.deliver_by = item->deliver_by / CLOCK_SEC,
 		.flags = item->flags,
 		.ret = item->ret,
+		.body_type = item->body_type,
+		.by_mode = item->by_mode,
+		.priority = (int8_t)((int)item->priority - PRIORITY_NORMAL),
+		.require_tls = item->require_tls,
 		.mem = ARENA(JOB_MEMORY) };
 	c->jobs++;
 	if (!arena_str(&j->mem, item->sender, &j->sender) ||
@@ -194,6 +214,19 @@ void job_settle(struct job *j, uint8_t state, uint32_t code, const char *status,
 		*o = (struct outcome){ .state = state, .code = code, .text = said, .remote = host };
 		str_z(str_c(status), o->status, sizeof o->status);
 	}
+}
+
+bool job_is_late(const struct job *j)
+{
+	return (j->by_mode & BY_RETURN) && j->deliver_by && clock_wall() >= j->deliver_by;
+}
+
+void job_return_late(struct job *j)
+{
+	if (job_is_late(j))
+		job_settle(j, RCPT_FAILED, 0, "5.4.7",
+			STR("it could not be delivered within the time that the sender set"),
+			STR(""));
 }
 
 bool job_is_settled(const struct job *j)

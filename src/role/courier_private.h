@@ -4,6 +4,7 @@
  *	courier_job.c      one message with recipients of one domain, from lease to result
  *	courier_host.c     from a route to the addresses of its servers
  *	courier_session.c  a connection, and the messages that go over it
+ *	courier_message.c  one message over one connection, converted where it must be
  *	courier_result.c   what is recorded, logged, and reported to the sender
  *
  * A job is in one place at a time: in its destination's queue, in the hands of a session, or
@@ -29,12 +30,15 @@ struct tls_client;
 enum { JOBS_MAX = 1000, JOB_RCPTS_MAX = 100, LEASE_MAX = 50, DEST_QUEUE_MAX = 200 };
 enum { TARGETS_MAX = 16, SESSION_JOBS_MAX = 100, TEXT_MAX = 512 };
 
+struct smtp_client;
+
 struct courier {
 	struct role *r;
 	const struct conf *conf;
 	struct task_group *group; /* sessions and results */
 	struct link *store, *vault, *dns;
-	struct tls_client *any, *verified; /* verified: NULL when no route asks for it */
+	struct tls_client *any, *verified; /* verified: NULL until it is asked for */
+	struct buf authorities;            /* whom `verified` trusts, when no route asks for it */
 	struct schedule schedule;
 	bool local_only, private_ok;
 	uint16_t mx_port;
@@ -52,11 +56,16 @@ struct courier {
 	uint32_t txn;
 };
 
+/* NULL: there are no authorities to trust. */
+struct tls_client *courier_verified(struct courier *c, struct err *err);
+
 /* ---- jobs ---- */
 
 struct outcome {
 	uint8_t state; /* RCPT_ number; 0: none yet */
+	bool here;     /* delivered for good: into a mailbox (RFC 3461 5.2.3) */
 	bool relayed;  /* delivered to a server that will not report on it (RFC 3461 5.2.2) */
+	bool traced;   /* RFC 2852 4: the sender is to hear that it went on from here */
 	uint32_t code, retry_after;
 	char status[16];
 	struct str text, remote; /* in the job's arena */
@@ -68,6 +77,8 @@ struct job_rcpt {
 	uint8_t notify;
 	uint32_t attempts; /* before this one */
 	bool delay_told;
+	int64_t rrvs; /* RFC 7293: seconds, 0: none */
+	bool rrvs_reject;
 	struct outcome out;
 };
 
@@ -78,8 +89,12 @@ struct job {
 	uint64_t lease, generation, message, size;
 	struct str sender, envid, domain;
 	int64_t arrived, taken; /* wall clock; taken: monotonic */
+	int64_t since;          /* from when on it may be delivered: arrival, or later (RFC 4865) */
+	int64_t deliver_by;     /* RFC 2852: seconds, 0: no such time */
 	uint32_t flags;
-	uint8_t ret;
+	uint8_t ret, body_type, by_mode;
+	int8_t priority;
+	bool require_tls;
 	bool busy;        /* in the hands of a session or being recorded: it must not be freed */
 	bool unrecorded;  /* has results that the store could not be told */
 	struct job *heir; /* the same recipients, leased anew */
@@ -97,6 +112,9 @@ void job_free(struct job **j);
 bool job_is_void(const struct job *j); /* its lease has ended, and nothing has been sent */
 /* A text that lives as long as the job, printable, cut to TEXT_MAX. */
 struct str job_text(struct job *j, struct str s);
+/* RFC 2852 4.1: it was to be returned at a time, and that has come. */
+bool job_is_late(const struct job *j);
+void job_return_late(struct job *j);
 /* The same outcome for all recipients that have none. */
 void job_settle(struct job *j, uint8_t state, uint32_t code, const char *status, struct str text,
 	struct str remote);
@@ -106,8 +124,10 @@ bool job_is_settled(const struct job *j);
 
 struct dest {
 	struct courier *c;
-	char key[321];
+	char key[330]; /* the route's name, and what sets this destination apart */
+	size_t key_n;
 	struct route route; /* its slices point into the settings and into key */
+	bool require_tls;   /* RFC 8689: only to a server that is certain, and offers it */
 	struct job *first, **last;
 	size_t queued;
 	unsigned sessions, connected;
@@ -134,11 +154,13 @@ struct target {
 	char name[256];   /* for certificates and logs */
 	char address[64]; /* numeric */
 	uint16_t port;
+	bool was_silent; /* did not answer at first: now with patience */
 };
 
 struct target_list {
 	struct target t[TARGETS_MAX];
 	size_t count;
+	bool certain; /* these are the domain's servers: said by the operator, or validly signed */
 };
 
 /* MX_USE with at least one target, or MX_DEFER or MX_FAIL with status and err. Asks dns. */
@@ -150,6 +172,16 @@ enum mx_verdict courier_resolve(struct courier *c, const struct route *r, struct
 void session_start(void *dest); /* the task */
 void session_wake(struct session *s);
 struct session *session_next_idle(struct session *s);
+
+/* ---- messages ---- */
+
+enum sending { SENT, SENT_PARTLY, NOT_SENT };
+
+/* Send the job's recipients without an outcome over this connection. SENT: every recipient has its
+ * outcome now. Else err says why not; SENT_PARTLY: but some of them. `remote` is the server, as in
+ * outcomes. */
+enum sending message_send(
+	struct job *j, struct smtp_client *client, const char *remote, struct err *err);
 
 /* ---- results ---- */
 

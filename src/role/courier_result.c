@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "conf/conf.h"
 #include "crypto/crypto.h"
 #include "mail/dsn.h"
@@ -33,16 +34,36 @@ static void give_up(struct job *j, struct outcome *o)
 	snprintf(o->status, sizeof o->status, "5.4.7");
 }
 
+/* The wait, but not beyond the time at which there is something to say (RFC 2852 4.1). */
+static uint32_t until_deadline(const struct job *j, uint32_t wait)
+{
+	int64_t left = j->deliver_by - clock_wall();
+
+	return j->deliver_by && left > 0 && left < wait ? (uint32_t)left : wait;
+}
+
+/* What was deferred has run out of the time that its sender gave it. */
+static void return_late(struct job *j)
+{
+	for (size_t i = 0; i < j->rcpt_count; i++)
+		if (j->rcpts[i].out.state == RCPT_DEFERRED)
+			j->rcpts[i].out.state = 0;
+	job_return_late(j);
+}
+
 /* Deferred again, or was that the last time? */
 static void plan(struct job *j)
 {
+	if (job_is_late(j))
+		return_late(j);
 	for (size_t i = 0; i < j->rcpt_count; i++) {
 		struct job_rcpt *r = &j->rcpts[i];
 
 		if (r->out.state != RCPT_DEFERRED || r->out.retry_after > 0)
 			continue;
-		r->out.retry_after = schedule_next(&j->c->schedule, r->attempts + 1, j->arrived,
-			clock_wall(), random_below(UINT32_MAX));
+		r->out.retry_after = until_deadline(j,
+			schedule_next(&j->c->schedule, r->attempts + 1, j->since, clock_wall(),
+				random_below(UINT32_MAX)));
 		if (r->out.retry_after == 0)
 			give_up(j, &r->out);
 	}
@@ -75,10 +96,24 @@ static void log_outcomes(const struct job *j)
 
 /* ---- the report ---- */
 
+/* RFC 2852 4.1: when the time that the sender set has passed, it hears of that and of no other
+ * delay. */
+static bool wants_delay_report(const struct job *j, const struct job_rcpt *r, uint8_t notify)
+{
+	int64_t after = j->c->schedule.expire / 4;
+
+	if (r->delay_told)
+		return false;
+	if (j->deliver_by && (j->by_mode & BY_NOTIFY))
+		return clock_wall() >= j->deliver_by;
+	if (after > DELAY_AFTER)
+		after = DELAY_AFTER;
+	return (notify & NOTIFY_DELAY) && clock_wall() - j->since >= after;
+}
+
 /* RFC 3461 4.1: what the sender wants to hear; not said means failure. */
 static bool wants_report(const struct job *j, struct job_rcpt *r, enum dsn_action *action)
 {
-	int64_t after = j->c->schedule.expire / 4;
 	uint8_t notify = r->notify ? r->notify : NOTIFY_FAILURE;
 
 	if (notify & NOTIFY_NEVER)
@@ -88,14 +123,12 @@ static bool wants_report(const struct job *j, struct job_rcpt *r, enum dsn_actio
 		return notify & NOTIFY_FAILURE;
 	}
 	if (r->out.state == RCPT_DELIVERED) {
-		*action = DSN_RELAYED; /* RFC 3461 5.2.2 */
-		return (notify & NOTIFY_SUCCESS) && r->out.relayed;
+		*action = r->out.here ? DSN_DELIVERED : DSN_RELAYED; /* RFC 3461 5.2.2 */
+		return r->out.traced ||
+			((notify & NOTIFY_SUCCESS) && (r->out.here || r->out.relayed));
 	}
 	*action = DSN_DELAYED;
-	if (after > DELAY_AFTER)
-		after = DELAY_AFTER;
-	return r->out.state == RCPT_DEFERRED && (notify & NOTIFY_DELAY) && !r->delay_told &&
-		clock_wall() - j->arrived >= after;
+	return r->out.state == RCPT_DEFERRED && wants_delay_report(j, r, notify);
 }
 
 struct report {
@@ -103,6 +136,7 @@ struct report {
 	struct dsn_recipient *list;
 	struct address_store *stores; /* one a recipient, and one for the sender */
 	size_t n;
+	bool failure; /* somebody did not get it */
 	struct arena mem;
 	struct buf original, text, facts, refs;
 };
@@ -155,7 +189,8 @@ static void add_recipient(struct report *p, const struct job_rcpt *r, enum dsn_a
 	to->diagnostic = r->out.text;
 	to->last_attempt = clock_wall();
 	if (action == DSN_DELAYED)
-		to->retry_until = p->j->arrived + p->j->c->schedule.expire;
+		to->retry_until = p->j->since + p->j->c->schedule.expire;
+	p->failure |= action == DSN_FAILED;
 	p->n++;
 }
 
@@ -176,13 +211,22 @@ static int choose_recipients(struct report *p, struct err *err)
 	return 0;
 }
 
-/* RFC 3461 4.3: all of it when asked for and not too much, else the head. */
+/* RFC 3461 4.3: when it failed all of it, unless only the head is asked for or it is too much. RFC
+ * 8689 5: of what must have TLS the head only. A binary one cannot stand in a report. */
+static bool returns_whole(const struct report *p)
+{
+	const struct job *j = p->j;
+
+	return p->failure && j->ret != RET_HDRS && !j->require_tls && j->size <= RETURN_MAX &&
+		j->body_type != BODY_BINARYMIME;
+}
+
 static int read_original(struct report *p, bool *whole, struct err *err)
 {
 	struct job *j = p->j;
 	size_t end;
 
-	*whole = j->ret == RET_FULL && j->size <= RETURN_MAX;
+	*whole = returns_whole(p);
 	while (p->original.n < j->size) {
 		struct store_lease_body_req q = {
 			.lease = j->lease, .offset = p->original.n, .length = HEAD_PIECE
@@ -212,6 +256,7 @@ static int compose(struct report *p, struct err *err)
 	struct dsn d = { .host = conf_str(j->c->conf, CONF_HOSTNAME),
 		.now = { clock_wall(), 0 },
 		.arrival = j->arrived,
+		.deliver_by = j->deliver_by,
 		.recipients = p->list,
 		.n = p->n };
 
@@ -283,6 +328,9 @@ static int record(struct report *p, struct err *err)
 
 	put_results(j, &results);
 	q.results = buf_str(&results);
+	q.flags = utf8_is_ascii(buf_str(&p->text)) ? 0 : DELIVER_8BIT;
+	if (p->text.n && !utf8_is_ascii(j->sender))
+		q.flags |= DELIVER_UTF8;
 	if (!ch) {
 		err_set(err, ERR_CLOSED, "the store has restarted");
 		goto out;

@@ -15,15 +15,12 @@
 /* IPv6 gets this long when IPv4 could stand in, and is left out for a while when it fails (T152).
  */
 #define DIAL_TIME_V6 (1 * CLOCK_SEC)
+#define DIAL_TIME_FIRST (4 * CLOCK_SEC)
 #define V6_BAD (600 * CLOCK_SEC)
 #define LINGER (1 * CLOCK_SEC)
 #define PROVIDER_TIME (30 * CLOCK_SEC)
 
-enum { PIECE = 60000, TRIES_MAX = 3 };
-
-_Static_assert((int)SMTP_BODY == (int)PHASE_BODY && (int)SMTP_TLS == (int)PHASE_TLS &&
-		(int)SMTP_RCPT == (int)PHASE_RCPT,
-	"the phases of smtp/client.h and route/reply.h");
+enum { TRIES_MAX = 3 };
 
 struct session {
 	struct courier *c;
@@ -35,7 +32,11 @@ struct session {
 	char host[256];
 	struct smtp_answer answer; /* why the last target would not have us */
 	struct err err;
-	unsigned jobs, done; /* taken for this connection; brought to an end on it */
+	unsigned jobs, done; /* taken for this connection; brought on its way on it */
+	/* RFC 8689: of the servers, one was not certain or offers no REQUIRETLS; one was not
+	 * reached.
+	 */
+	bool unfit, unreached;
 	struct signal go;
 	struct session *next_idle;
 	bool is_idle;
@@ -57,10 +58,10 @@ static int start_tls(void *arg, struct conn *c, struct err *err)
 {
 	struct session *s = arg;
 	bool verify = s->d->route.tls != ROUTE_TLS_MAY;
-	struct tls_client *tls = verify ? s->c->verified : s->c->any;
+	struct tls_client *tls = verify ? courier_verified(s->c, err) : s->c->any;
 
 	if (!tls)
-		return err_set(err, ERR_TEMP, "no authorities to verify the server with");
+		return err_wrap(err, "no authorities to verify the server with");
 	return conn_start_tls_client(c, tls, str_c(s->host), err);
 }
 
@@ -85,6 +86,7 @@ static int get_login(struct session *s, struct str *user, struct secret *passwor
 static int open_client(struct session *s, struct conn *c, enum smtp_encryption encryption)
 {
 	struct smtp_client_options o = { .helo = conf_str(s->c->conf, CONF_HOSTNAME),
+		.lmtp = s->d->route.lmtp,
 		.encryption = encryption,
 		.start_tls = start_tls,
 		.arg = s,
@@ -107,19 +109,42 @@ out:
 	return r;
 }
 
-static int connect_target(struct session *s, const struct target *t, enum smtp_encryption how)
+/* T152: nobody waits long for one address while there are others. Those that were silent are tried
+ * once more, with patience, after all others. */
+static int64_t dial_time(const struct session *s, const struct target *t)
 {
 	bool v6 = route_address_is_v6(str_c(t->address)), other = false;
-	struct conn *c = NULL;
 
 	for (size_t i = 0; i < s->targets.count; i++)
 		other |= !route_address_is_v6(str_c(s->targets.t[i].address));
+	if (t->was_silent || s->targets.count == 1)
+		return DIAL_TIME;
+	return v6 && other ? DIAL_TIME_V6 : DIAL_TIME_FIRST;
+}
+
+static void note_silence(struct session *s, const struct target *t)
+{
+	struct target again = *t;
+
+	if (s->err.kind == ERR_CANCELED)
+		return;
+	if (route_address_is_v6(str_c(t->address)) && s->targets.count > 1)
+		s->c->v6_bad_until = clock_after(V6_BAD);
+	if (s->err.kind != ERR_TIMEOUT || t->was_silent || s->targets.count < 2 ||
+		s->targets.count == TARGETS_MAX)
+		return;
+	again.was_silent = true;
+	s->targets.t[s->targets.count++] = again;
+}
+
+static int connect_target(struct session *s, const struct target *t, enum smtp_encryption how)
+{
+	struct conn *c = NULL;
+
 	s->answer = (struct smtp_answer){ .phase = SMTP_CONNECT };
 	s->err = ERR_INIT;
-	if (dial(str_c(t->address), t->port, clock_after(v6 && other ? DIAL_TIME_V6 : DIAL_TIME),
-		    &c, &s->err) < 0) {
-		if (v6 && other && s->err.kind != ERR_CANCELED)
-			s->c->v6_bad_until = clock_after(V6_BAD);
+	if (dial(str_c(t->address), t->port, clock_after(dial_time(s, t)), &c, &s->err) < 0) {
+		note_silence(s, t);
 		return -1;
 	}
 	return open_client(s, c, how);
@@ -148,6 +173,28 @@ static int try_target(struct session *s, const struct target *t)
 	return connect_target(s, t, SMTP_CLEAR);
 }
 
+/* RFC 8689 4.2.1: a server that offers no REQUIRETLS is as good as none. */
+static int check_fitness(struct session *s)
+{
+	if (!s->d->require_tls || smtp_client_offers(s->client, SMTP_REQUIRETLS))
+		return 0;
+	smtp_client_close(&s->client);
+	s->answer = (struct smtp_answer){ .phase = SMTP_TLS };
+	return err_set(&s->err, ERR_PERM, "the server does not support REQUIRETLS");
+}
+
+/* Was that the server's unfitness, or is there hope in another attempt? */
+static void note_failure(struct session *s)
+{
+	bool broke = s->err.kind == ERR_TIMEOUT || s->err.kind == ERR_CLOSED ||
+		s->err.kind == ERR_CANCELED;
+
+	if (s->answer.phase == SMTP_TLS && !broke && s->answer.code / 100 != 4)
+		s->unfit = true;
+	else
+		s->unreached = true;
+}
+
 /* -1: none of the targets that are left will have us. */
 static int connect_next(struct session *s)
 {
@@ -155,10 +202,11 @@ static int connect_next(struct session *s)
 	while (s->next < s->targets.count) {
 		const struct target *t = &s->targets.t[s->next++];
 
-		if (try_target(s, t) == 0) {
+		if (try_target(s, t) == 0 && check_fitness(s) == 0) {
 			s->d->proven = true;
 			return 0;
 		}
+		note_failure(s);
 		log_event(LOG_INFO, "courier.host-failed", L_Z("relay", s->remote), L_ERR(&s->err));
 		if (s->err.kind == ERR_CANCELED)
 			return -1;
@@ -166,127 +214,7 @@ static int connect_next(struct session *s)
 	return -1;
 }
 
-/* ---- one message ---- */
-
-struct body {
-	struct job *j;
-	uint64_t at;
-	struct reply hold;
-};
-
-static int read_body(void *arg, struct str *piece, struct err *err)
-{
-	struct body *b = arg;
-	struct store_lease_body_req q = { .lease = b->j->lease, .offset = b->at, .length = PIECE };
-	struct store_lease_body_rep a;
-	struct channel *ch = link_channel(b->j->c->store, b->j->generation);
-
-	reply_free(&b->hold);
-	*piece = STR("");
-	if (b->at >= b->j->size)
-		return 0;
-	if (!ch)
-		return err_set(err, ERR_TEMP, "the store has restarted");
-	if (store_lease_body(ch, &q, clock_after(60 * CLOCK_SEC), &a, &b->hold, err) < 0)
-		return err_wrap(err, "read the message");
-	if (a.data.n == 0)
-		return err_set(err, ERR_TEMP, "the message is shorter than it should be");
-	b->at += a.data.n;
-	*piece = a.data;
-	return 0;
-}
-
-static void take_answer(
-	struct session *s, struct job *j, struct job_rcpt *r, const struct smtp_answer *a)
-{
-	struct reply_verdict v = reply_judge((enum reply_phase)a->phase, a->code, str_c(a->status));
-	struct outcome *o = &r->out;
-
-	if (a->code == 0)
-		return; /* not this server's word on the recipient */
-	o->state = v.outcome == REPLY_OK   ? RCPT_DELIVERED
-		: v.outcome == REPLY_NEVER ? RCPT_FAILED
-					   : RCPT_DEFERRED;
-	o->relayed = o->state == RCPT_DELIVERED && !smtp_client_offers(s->client, SMTP_DSN);
-	o->code = a->code;
-	o->text = job_text(j, str_c(a->text));
-	o->remote = a->ours ? STR("") : job_text(j, str_c(s->remote));
-	memcpy(o->status, v.status, sizeof o->status);
-}
-
-/* Does nobody know whether the server has the message? (T103, T150: then it is sent again.) */
-static bool is_in_doubt(const struct smtp_client_rcpt *rcpts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (rcpts[i].answer.code == 0 && rcpts[i].answer.phase == SMTP_BODY)
-			return true;
-	return false;
-}
-
-/* The server's 421 is about the connection, not about the recipient. */
-static bool is_goodbye(const struct smtp_client_rcpt *rcpts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (rcpts[i].answer.code != 421)
-			return false;
-	return n > 0;
-}
-
-/* The recipients without an outcome, in order; gives how many. */
-static size_t name_rcpts(const struct job *j, struct smtp_client_rcpt *rcpts)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < j->rcpt_count; i++)
-		if (!j->rcpts[i].out.state)
-			rcpts[n++] = (struct smtp_client_rcpt){ .address = j->rcpts[i].address,
-				.notify = j->rcpts[i].notify,
-				.orcpt = j->rcpts[i].orcpt };
-	return n;
-}
-
-static void take_answers(struct session *s, struct job *j, const struct smtp_client_rcpt *rcpts)
-{
-	for (size_t i = 0; i < j->rcpt_count; i++)
-		if (!j->rcpts[i].out.state)
-			take_answer(s, j, &j->rcpts[i], &(rcpts++)->answer);
-}
-
-/* Gives whether the job is settled: every recipient has an outcome. */
-static bool send_job(struct session *s, struct job *j)
-{
-	struct smtp_client_rcpt *rcpts = calloc(j->rcpt_count, sizeof *rcpts);
-	struct body body = { .j = j };
-	struct smtp_client_mail m = { .from = j->sender,
-		.size = j->size,
-		.body = j->flags & DELIVER_8BIT ? SMTP_BODY_8BIT : SMTP_BODY_7BIT,
-		.utf8 = j->flags & DELIVER_UTF8,
-		.ret = j->ret,
-		.envid = j->envid,
-		.rcpts = rcpts,
-		.read = read_body,
-		.arg = &body };
-
-	s->err = ERR_INIT;
-	if (!rcpts) {
-		err_set(&s->err, ERR_TEMP, "out of memory");
-		return false;
-	}
-	m.rcpt_count = name_rcpts(j, rcpts);
-	(void)smtp_client_send(s->client, &m, &s->err);
-	if (!is_goodbye(rcpts, m.rcpt_count))
-		take_answers(s, j, rcpts);
-	else
-		err_set(&s->err, ERR_TEMP, "%u %s", rcpts[0].answer.code, rcpts[0].answer.text);
-	if (is_in_doubt(rcpts, m.rcpt_count))
-		job_settle(j, RCPT_DEFERRED, 0, "4.4.2",
-			STR("the connection broke before the server said whether it has the "
-			    "message"),
-			str_c(s->remote));
-	reply_free(&body.hold);
-	free(rcpts);
-	return job_is_settled(j);
-}
+/* ---- a message that did not go ---- */
 
 /* A connection that broke, or a server that says goodbye: where others went through, or on another
  * host, the message may do better; one that breaks several connections is put off. */
@@ -355,15 +283,27 @@ static void use_connection(struct session *s)
 
 	s->d->connected++;
 	while (s->jobs < SESSION_JOBS_MAX && smtp_client_usable(s->client) && (j = next_job(s))) {
+		enum sending sent = message_send(j, s->client, s->remote, &s->err);
+
 		s->jobs++;
-		if (send_job(s, j)) {
-			s->done++;
+		s->done += sent != NOT_SENT;
+		if (sent == SENT_PARTLY)
+			j->tries = 0;
+		if (sent == SENT)
 			job_finish(j);
-		} else {
+		else
 			give_back(s, j);
-		}
 	}
 	s->d->connected--;
+}
+
+/* RFC 8689 4.2.1: it goes back rather than anywhere else. */
+static void refuse_unfit(struct session *s, const char *why)
+{
+	char text[TEXT_MAX + 1];
+
+	snprintf(text, sizeof text, "REQUIRETLS support required: %s", why);
+	dest_settle_all(s->d, RCPT_FAILED, 550, "5.7.30", str_c(text), str_c(s->remote));
 }
 
 /* Every host refused: all that waits here waits on. But when others of our connections stand, it
@@ -377,6 +317,10 @@ static void nobody_there(struct session *s)
 		return;
 	if (s->d->connected > 0) {
 		s->d->most = s->d->connected;
+		return;
+	}
+	if (s->d->require_tls && s->unfit && !s->unreached) {
+		refuse_unfit(s, s->err.msg);
 		return;
 	}
 	dest_settle_all(s->d, RCPT_DEFERRED, s->answer.code,
@@ -415,7 +359,9 @@ static void deliver(struct session *s)
 	const char *status = "4.3.0";
 	enum mx_verdict v = courier_resolve(s->c, &s->d->route, &s->targets, &status, &s->err);
 
-	if (v == MX_USE)
+	if (v == MX_USE && s->d->require_tls && !s->targets.certain)
+		refuse_unfit(s, "the MX records are not signed, so no server is certain");
+	else if (v == MX_USE)
 		deliver_all(s);
 	else if (!task_cancelled())
 		dest_settle_all(s->d, v == MX_FAIL ? RCPT_FAILED : RCPT_DEFERRED, 0, status,

@@ -16,6 +16,7 @@ _Static_assert((int)SMTP_BINARYMIME == (int)BODY_BINARYMIME &&
 enum {
 	HEAD_KEEP = 256 << 10, /* bytes of a submitted head; larger ones are refused */
 	TRACE_MAX = 4096,
+	LINE_AND_CR_MAX = 999,
 };
 
 static const char received[] = "received:";
@@ -199,11 +200,30 @@ static int hold_head(struct smtp_mailing *m, struct str piece, struct err *err)
 	return m->watch.done ? pass_head(m, err) : 0;
 }
 
+/* RFC 5322 2.1.1: is a line longer than 998 octets? From the back, a look or two per line of that
+ * length is enough. */
+static void watch_lines(struct smtp_mailing *m, struct str s)
+{
+	const char *lf;
+
+	while (s.n + m->line > LINE_AND_CR_MAX && !m->long_line) {
+		size_t room = LINE_AND_CR_MAX + 1 - m->line;
+
+		lf = memrchr(s.p, '\n', room < s.n ? room : s.n);
+		m->long_line = !lf;
+		m->line = 0;
+		s = str_from(s, lf ? (size_t)(lf - s.p) + 1 : s.n);
+	}
+	lf = s.n ? memrchr(s.p, '\n', s.n) : NULL;
+	m->line = lf ? s.n - (size_t)(lf - s.p) - 1 : m->line + s.n;
+}
+
 static int add_piece(struct smtp_mailing *m, struct str piece, struct err *err)
 {
 	size_t of_head = m->watch.done ? 0 : head_watch_feed(&m->watch, piece);
 
 	m->eight_bit |= !utf8_is_ascii(piece);
+	watch_lines(m, piece);
 	if (!m->session->submission)
 		return add_foreign(m, piece, err);
 	if (of_head && hold_head(m, str_head(piece, of_head), err) < 0)
@@ -242,7 +262,7 @@ static int deliver(struct smtp_mailing *m, struct err *err)
 	m->utf8_needed |= m->watch.eight_bit;
 	struct store_deliver_req q = { .call = m->call,
 		.sender = buf_str(&m->sender),
-		.flags = (m->eight_bit ? DELIVER_8BIT : 0) |
+		.flags = (m->eight_bit ? DELIVER_8BIT : 0) | (m->long_line ? DELIVER_LONG : 0) |
 			(m->asked.utf8 && m->utf8_needed ? DELIVER_UTF8 : 0),
 		.envid = buf_str(&m->envid),
 		.ret = m->asked.ret,

@@ -40,6 +40,8 @@ struct smtp_mailing {
 	struct smtp_mail asked; /* its slices are not good any more */
 	bool utf8_needed;       /* an address or the head goes beyond ASCII */
 	bool eight_bit;         /* the message does */
+	bool long_line;         /* it has a line over 998 octets */
+	size_t line;            /* octets of the line that is coming in */
 	unsigned rcpts;
 	struct address_store rcpt_store; /* of the first recipient */
 	struct address rcpt;

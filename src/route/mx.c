@@ -120,8 +120,12 @@ enum mx_verdict mx_no_address(
 	else if (t->refused > 0)
 		v = fail(&list, "5.4.4", err,
 			"has only mail servers at loopback or private addresses", domain);
+	else if (t->implicit) /* RFC 5321 5.1: neither MX nor address */
+		v = fail(&list, "5.1.2", err, "has no mail server", domain);
 	else if (t->nodata == 0 && t->nxdomain > 0)
 		v = fail(&list, "5.4.4", err, "has only mail servers that do not exist", domain);
+	else if (t->nodata > 0)
+		v = fail(&list, "5.4.4", err, "has only mail servers without an address", domain);
 	else
 		v = defer(&list, err, "no mail server has an address", domain);
 	*status = list.status;

@@ -1,7 +1,8 @@
 /* mx.h - which hosts take mail for a domain, in which order, and what failed lookups mean. Pure.
  *
- * The rule that everything here serves (T142, T143): only a name that certainly does not exist and
- * a null MX are final; whatever else goes wrong with DNS is tried again later.
+ * The rule that everything here serves (T142, T143): only what DNS certainly says is final: that a
+ * name does not exist, that it has no mail server, a null MX. Whatever goes wrong with DNS is tried
+ * again later.
  */
 #ifndef ROUTE_MX_H
 #define ROUTE_MX_H
@@ -42,6 +43,7 @@ enum mx_verdict mx_decide(enum mx_lookup found, struct mx_list *list, struct str
  * could be used at all. */
 struct mx_tally {
 	unsigned nxdomain, nodata, temp, bogus;
+	bool implicit;    /* they are the domain's own, for want of MX records */
 	unsigned refused; /* loopback, private or special addresses that were left out */
 };
 void mx_count(struct mx_tally *t, enum mx_lookup a, enum mx_lookup aaaa);

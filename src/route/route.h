@@ -24,6 +24,7 @@ struct route {
 	uint16_t port;
 	enum route_tls tls;
 	bool trusted;    /* the operator named it: private addresses are allowed */
+	bool lmtp;       /* RFC 2033: the server delivers to its mailboxes, and says so for each */
 	bool login;      /* log in with the password that the vault keeps */
 	struct str name; /* what the vault knows it by: the domain, or "smarthost" */
 };
