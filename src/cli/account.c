@@ -1,7 +1,9 @@
-/* account.c - eilpost account: list, add, password, enable, disable, remove. */
+/* account.c - eilpost account: list, add, password, enable, disable, remove, and its limits. */
 #include "cli/cli.h"
+#include "cli/limits.h"
 #include "cli/table.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -27,9 +29,36 @@ out:
 	return r;
 }
 
+static void add_cap(struct buf *text, int64_t cap)
+{
+	if (cap < 0)
+		buf_addz(text, "none");
+	else if (cap == 0)
+		buf_addz(text, "default");
+	else
+		buf_addf(text, "%" PRId64, cap);
+}
+
+/* "messages/new recipients" a day, "-" where the settings say. */
+static void add_caps(struct table *t, int64_t messages, int64_t recipients)
+{
+	struct buf text = BUF(60);
+
+	if (!messages && !recipients) {
+		table_str(t, STR("-"));
+		return;
+	}
+	add_cap(&text, messages);
+	buf_addc(&text, '/');
+	add_cap(&text, recipients);
+	table_str(t, buf_str(&text));
+	buf_free(&text);
+}
+
 static int list(struct cli *c, struct err *err)
 {
-	struct table t = TABLE(c->json, "login", "name", "enabled", "messages", "size", "created");
+	struct table t = TABLE(c->json, "login", "name", "enabled", "messages", "size", "created",
+		"quota", "quota messages", "caps");
 	struct channel *store = cli_store(c, err);
 	struct store_accounts_req q = { .after = STR("") };
 	struct store_accounts_rep a = { .more = 1 };
@@ -49,6 +78,8 @@ static int list(struct cli *c, struct err *err)
 			table_num(&t, row.messages);
 			table_bytes(&t, row.bytes);
 			table_time(&t, row.created);
+			cli_quota_cells(&t, row.quota_bytes, row.quota_messages);
+			add_caps(&t, row.cap_messages, row.cap_recipients);
 			str_z(row.login, after, sizeof after);
 		}
 		reply_free(&hold);
@@ -123,6 +154,14 @@ int cli_account(struct cli *c)
 		r = enable(c, str_c(login), verb[0] == 'e', &err);
 	else if (str_eq(what, STR("remove")))
 		r = drop(c, str_c(login), &err);
+	else if (str_eq(what, STR("identity")))
+		r = cli_account_identity(c, str_c(login), name, &err);
+	else if (str_eq(what, STR("quota")) && name)
+		r = cli_account_quota(c, str_c(login), name, &err);
+	else if (str_eq(what, STR("caps")) && name)
+		r = cli_account_caps(c, str_c(login), name, &err);
+	else if (str_eq(what, STR("quota")) || str_eq(what, STR("caps")))
+		return cli_usage(c, "how much?");
 	else
 		return cli_usage(c, "\"%s\" is not known", verb);
 	return r < 0 ? cli_fail(c, &err) : EX_OK;

@@ -1,4 +1,5 @@
-/* alias.c - eilpost alias: list, set, remove. An alias leads to one or more addresses. */
+/* alias.c - eilpost alias: list, set, remove. An alias leads to one or more addresses; "@domain" is
+ * the catch-all; with an owner it is a list, and the owner gets what comes back. */
 #include "cli/cli.h"
 #include "cli/table.h"
 
@@ -16,12 +17,13 @@ static void add_row(struct table *t, const struct store_alias_row *row)
 	}
 	table_str(t, row->address);
 	table_str(t, buf_str(&targets));
+	table_str(t, row->owner);
 	buf_free(&targets);
 }
 
 static int list(struct cli *c, struct err *err)
 {
-	struct table t = TABLE(c->json, "alias", "targets");
+	struct table t = TABLE(c->json, "alias", "targets", "owner");
 	struct channel *store = cli_store(c, err);
 	struct store_aliases_rep a = { .more = 1 };
 	char after[321] = "";
@@ -55,6 +57,10 @@ static int put(struct cli *c, struct str address, struct err *err)
 	const char *arg;
 	int r = -1;
 
+	if (c->argc > 2 && str_eq(str_c(c->argv[0]), STR("--owner"))) {
+		cli_arg(c);
+		q.owner = str_c(cli_arg(c));
+	}
 	while ((arg = cli_arg(c)))
 		store_target_item_put(&targets, &(struct store_target_item){ str_c(arg) });
 	q.targets = buf_str(&targets);

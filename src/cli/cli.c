@@ -31,11 +31,22 @@ static const struct command {
 	{ "status", cli_status, ONLINE, "status", "is all well?" },
 	{ "account", cli_account, ONLINE,
 		"account [list | add LOGIN [NAME] | password LOGIN | enable LOGIN | disable LOGIN |"
-		" remove LOGIN]",
+		" remove LOGIN\n"
+		"    | quota LOGIN SIZE|none [MESSAGES|none]"
+		"    what it may hold: 500MB, 2GB\n"
+		"    | caps LOGIN MESSAGES|none RECIPIENTS|none"
+		"    what it may send to other servers a day: messages, new recipients\n"
+		"    | caps LOGIN default\n"
+		"    | identity LOGIN [list | add ADDRESS | remove ADDRESS]"
+		"    further addresses it may send from]",
 		"who has a mailbox" },
-	{ "domain", cli_domain, ONLINE, "domain [list | add NAME | relay NAME | remove NAME]",
+	{ "domain", cli_domain, ONLINE,
+		"domain [list | add NAME | relay NAME | remove NAME | quota NAME SIZE|none "
+		"[MESSAGES|none]]",
 		"whose mail is ours" },
-	{ "alias", cli_alias, ONLINE, "alias [list | set ADDRESS TARGET... | remove ADDRESS]",
+	{ "alias", cli_alias, ONLINE,
+		"alias [list | set ADDRESS [--owner ADDRESS] TARGET... | remove ADDRESS]"
+		"    @DOMAIN is the catch-all; with an owner it is a list",
 		"addresses that lead elsewhere" },
 	{ "queue", cli_queue, ONLINE,
 		"queue [list | retry ID | hold ID | release ID | drop ID] (ID may be \"all\")",

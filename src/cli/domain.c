@@ -1,12 +1,26 @@
-/* domain.c - eilpost domain: list, add, relay, remove. */
+/* domain.c - eilpost domain: list, add, relay, remove, quota. */
 #include "cli/cli.h"
+#include "cli/limits.h"
 #include "cli/table.h"
 
 #include <sysexits.h>
 
+/* Counted only where there is a quota. */
+static void add_use(struct table *t, const struct store_domain_row *row)
+{
+	if (row->quota_bytes || row->quota_messages) {
+		table_bytes(t, row->bytes);
+		table_num(t, row->messages);
+	} else {
+		table_str(t, STR("-"));
+		table_str(t, STR("-"));
+	}
+}
+
 static int list(struct cli *c, struct err *err)
 {
-	struct table t = TABLE(c->json, "domain", "kind", "accounts");
+	struct table t = TABLE(c->json, "domain", "kind", "accounts", "size", "messages", "quota",
+		"quota messages");
 	struct channel *store = cli_store(c, err);
 	struct store_domains_rep a = { .more = 1 };
 	char after[256] = "";
@@ -22,6 +36,8 @@ static int list(struct cli *c, struct err *err)
 			table_str(&t, row.name);
 			table_str(&t, row.kind == DOMAIN_RELAY ? STR("relay") : STR("local"));
 			table_num(&t, row.accounts);
+			add_use(&t, &row);
+			cli_quota_cells(&t, row.quota_bytes, row.quota_messages);
 			str_z(row.name, after, sizeof after);
 		}
 		reply_free(&hold);
@@ -58,7 +74,7 @@ static int drop(struct cli *c, struct str name, struct err *err)
 
 int cli_domain(struct cli *c)
 {
-	const char *verb = cli_arg(c), *name = cli_arg(c);
+	const char *verb = cli_arg(c), *name = cli_arg(c), *size = cli_arg(c);
 	struct str what = str_c(verb);
 	struct err err = ERR_INIT;
 	int r;
@@ -71,6 +87,10 @@ int cli_domain(struct cli *c)
 		r = put(c, str_c(name), DOMAIN_LOCAL, &err);
 	else if (str_eq(what, STR("relay")))
 		r = put(c, str_c(name), DOMAIN_RELAY, &err);
+	else if (str_eq(what, STR("quota")) && !size)
+		return cli_usage(c, "how much?");
+	else if (str_eq(what, STR("quota")))
+		r = cli_domain_quota(c, str_c(name), size, &err);
 	else if (str_eq(what, STR("remove")))
 		r = drop(c, str_c(name), &err);
 	else

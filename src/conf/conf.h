@@ -109,4 +109,7 @@ void conf_manual(struct buf *out, enum conf_format format);
 
 const char *conf_name(enum conf_id id); /* "smtp.idle" */
 
+/* A size as settings write it: "500MB", "2GB", "1000B". */
+bool conf_size(struct str text, uint64_t *out);
+
 #endif

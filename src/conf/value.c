@@ -135,6 +135,11 @@ static bool with_unit(enum conf_type type, struct str text, uint64_t *out)
 	return false;
 }
 
+bool conf_size(struct str text, uint64_t *out)
+{
+	return with_unit(CONF_T_SIZE, text, out);
+}
+
 static bool number(const struct setting *s, struct str text, uint64_t *out)
 {
 	bool ok = s->type == CONF_T_COUNT ? str_u64(text, INT64_MAX, out)

@@ -201,6 +201,7 @@ static void work_free(struct work *w)
 	struct peer *p = w->peer;
 
 	store_job_free(&w->job);
+	buf_free(&w->text);
 	if (w->intake)
 		store_intake_free(w->intake);
 	if (--w->s->works == 0)
@@ -458,12 +459,25 @@ int role_store_prepare(struct role *r, struct err *err)
 	return 0;
 }
 
+/* In the order of the setting's choices. */
+static char separator(const struct conf *conf)
+{
+	static const char choices[] = { '+', '-', '_', '=', STORE_NO_SUBADDRESS };
+
+	return choices[conf_u64(conf, CONF_SUBADDRESS)];
+}
+
 static int open_store(struct store_role *s, struct err *err)
 {
+	const int64_t grace = conf_duration(s->role->conf, CONF_QUOTA_GRACE) / CLOCK_SEC;
 	const struct store_options o = { .path = ".",
 		.segment_bytes = conf_u64(s->role->conf, CONF_STORE_SEGMENT),
 		.reserve_bytes = conf_u64(s->role->conf, CONF_STORE_RESERVE),
 		.retention = conf_duration(s->role->conf, CONF_STORE_RETENTION) / CLOCK_SEC,
+		.subaddress = separator(s->role->conf),
+		.quota_grace = grace ? grace : -1,
+		.cap_messages = (int64_t)conf_u64(s->role->conf, CONF_CAP_MESSAGES),
+		.cap_recipients = (int64_t)conf_u64(s->role->conf, CONF_CAP_RECIPIENTS),
 		.woken = woken,
 		.fatal = fatal,
 		.arg = s };

@@ -40,35 +40,116 @@ uint64_t store_target_open(struct str address, uint64_t sealed)
 	return store_target_seal(address, id) == sealed ? id : 0;
 }
 
+/* ---- recipients ---- */
+
+static int find_rcpt(struct view *v, const struct store_rcpt_req *q, bool anywhere,
+	struct directory_rcpt *found, struct store_rcpt_rep *a, struct err *err)
+{
+	if (directory_rcpt(v, q->address, anywhere, q->size, found, err) < 0 ||
+		(q->rrvs && found->local && directory_since(v, found->target, q->rrvs, err) < 0))
+		return -1;
+	*a = (struct store_rcpt_rep){ .target = store_target_seal(q->address, found->target),
+		.local = found->local };
+	return 0;
+}
+
+static int note_full(struct txn *t, struct store_job *job, struct err *err)
+{
+	const struct work *w = work_of(job);
+
+	return directory_note_full(t, buf_str(&w->text), w->touched, err);
+}
+
+/* The first refusal begins the time after which there is no more hope. */
+static void begin_grace(struct peer *p, const struct store_rcpt_req *q)
+{
+	struct err err = ERR_INIT;
+	struct work *w = store_work_new(p, NULL, &err);
+
+	if (!w)
+		return;
+	w->text = BUF(DIRECTORY_ADDRESS);
+	buf_add(&w->text, q->address);
+	w->touched = q->size;
+	w->job.write = note_full;
+	store_work_submit(w);
+}
+
+static int read_rcpt(struct view *v, struct store_job *job, struct err *err)
+{
+	struct work *w = work_of(job);
+	struct directory_rcpt found;
+	struct store_rcpt_rep a;
+	ASKED(store_rcpt, q);
+
+	if (find_rcpt(v, &q, w->peer->who != WHO_MX, &found, &a, err) < 0) {
+		w->touched = found.newly_full;
+		return -1;
+	}
+	return ANSWER(store_rcpt, .target = a.target, .local = a.local);
+}
+
+static void after_rcpt(struct work *w)
+{
+	struct store_rcpt_req q;
+	struct err err = ERR_INIT;
+
+	if (w->touched && w->peer->ch && store_rcpt_req_get(w->req->body, &q, &err) == 0)
+		begin_grace(w->peer, &q);
+}
+
+/* What was answered a moment ago may not have reached our own view yet, and here it counts. */
+static void ask_again(struct peer *p, struct request *req)
+{
+	struct err err = ERR_INIT;
+	struct work *w = store_work_new(p, req, &err);
+
+	if (!w) {
+		request_fail(&req, &err);
+		return;
+	}
+	w->job.read = read_rcpt;
+	w->after = after_rcpt;
+	store_work_submit(w);
+}
+
+static int may_send(struct peer *p, const struct store_rcpt_req *q, struct err *err)
+{
+	const struct handle *h;
+
+	if (p->who == WHO_SUBMIT) {
+		h = store_handle(p, q->handle);
+		if (!h || !(h->scopes & SCOPE_SUBMIT))
+			return err_set(err, ERR_DENIED, "the login has ended");
+	}
+	if (!store_has_room_for(p->s->store, q->size))
+		return err_set(err, ERR_FULL, "disk nearly full: no new mail is taken");
+	return 0;
+}
+
 void store_on_rcpt(struct peer *p, struct request *req)
 {
 	struct directory_rcpt found = { 0 };
 	struct store_rcpt_req q;
 	struct store_rcpt_rep a;
 	struct err err = ERR_INIT;
-	struct handle *h = NULL;
-	int r = 0;
+	int r;
 
 	if (malformed(&req, store_rcpt_req_get(req->body, &q, &err), &err))
 		return;
-	if (p->who == WHO_SUBMIT) {
-		h = store_handle(p, q.handle);
-		if (!h || !(h->scopes & SCOPE_SUBMIT))
-			r = err_set(&err, ERR_DENIED, "the login has ended");
-	}
-	if (r == 0 && !store_has_room_for(p->s->store, q.size))
-		r = err_set(&err, ERR_FULL, "disk nearly full: no new mail is taken");
+	r = may_send(p, &q, &err);
 	if (r == 0)
-		r = directory_rcpt(&p->s->view, q.address, p->who != WHO_MX, q.size, &found, &err);
-	if (r == 0 && q.rrvs && found.local)
-		r = directory_since(&p->s->view, found.target, q.rrvs, &err);
-	if (r < 0) {
-		request_fail(&req, &err);
+		r = find_rcpt(&p->s->view, &q, p->who != WHO_MX, &found, &a, &err);
+	if (found.measured && store_is_behind(p->s->store)) {
+		ask_again(p, req);
 		return;
 	}
-	a = (struct store_rcpt_rep){ .target = store_target_seal(q.address, found.target),
-		.local = found.local };
-	store_rcpt_answer(&req, &a);
+	if (r < 0 && found.newly_full)
+		begin_grace(p, &q);
+	if (r < 0)
+		request_fail(&req, &err);
+	else
+		store_rcpt_answer(&req, &a);
 }
 
 void store_on_sender(struct peer *p, struct request *req)

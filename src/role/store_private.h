@@ -83,6 +83,7 @@ struct work {
 	uint64_t account; /* of the handle */
 	uint64_t touched; /* an account whose handles may have to end */
 	uint64_t mailbox; /* locked for this select */
+	struct buf text;  /* of a work of ours, or what is to be said afterwards */
 	struct intake *intake;
 	void (*after)(struct work *w); /* on the loop's thread, before the answer goes out */
 };

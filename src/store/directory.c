@@ -256,18 +256,21 @@ int directory_destination_takes(struct view *v, const struct destination *d, uin
 /* --- recipients ----------------------------------------------------------------------------- */
 
 /* One of those it leads to must take the message; else the first says why not. */
-static int any_takes(struct view *v, const struct destination *d, uint64_t size, bool *newly_full,
-	struct err *err)
+static int any_takes(struct view *v, const struct destination *d, uint64_t size,
+	struct directory_rcpt *out, struct err *err)
 {
 	struct err why = ERR_INIT;
 	struct directory_room room;
 
+	out->measured = d->flags & STORE_ADDRESS_QUOTA;
 	if (directory_destination_takes(v, d, size, &room, err) == 0)
 		return 0;
-	*newly_full = err->kind == ERR_QUOTA && room.full_since == 0;
-	while ((d = d->next))
+	out->newly_full = err->kind == ERR_QUOTA && room.full_since == 0;
+	while ((d = d->next)) {
+		out->measured |= d->flags & STORE_ADDRESS_QUOTA;
 		if (directory_destination_takes(v, d, size, &room, &why) == 0)
 			return 0;
+	}
 	return -1;
 }
 
@@ -279,7 +282,7 @@ static int expand_rcpt(struct view *v, struct str address, uint64_t size,
 	int r = directory_expand(v, out->target, address, &arena, &where, err);
 
 	if (r == 0)
-		r = any_takes(v, where, size, &out->newly_full, err);
+		r = any_takes(v, where, size, out, err);
 	arena_free(&arena);
 	return r;
 }

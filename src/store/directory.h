@@ -33,6 +33,7 @@ enum {
 struct directory_rcpt {
 	uint64_t target; /* number of the address; 0: elsewhere, or known to the map only */
 	bool local;
+	bool measured;   /* it depends on how much there is already */
 	bool newly_full; /* with ERR_QUOTA: directory_note_full() is due */
 };
 /* Where a recipient leads, and whether a message of this size (0: not known) would be taken.
