@@ -26,11 +26,16 @@ struct str job_text(struct job *j, struct str s)
 
 /* ---- from a lease ---- */
 
-/* The store knows already that this one has failed: it is reported, not tried. */
+/* The store knows already that this one has failed: it is reported, not tried. The reason may begin
+ * with its status. */
 static void fail_beforehand(struct job *j, struct job_rcpt *to, struct str why)
 {
+	struct str status = STR("5.1.1");
+
+	if (str_starts(why, STR("5.")))
+		status = str_word(&why, ' ');
 	to->out = (struct outcome){ .state = RCPT_FAILED, .code = 550, .text = job_text(j, why) };
-	str_z(STR("5.1.1"), to->out.status, sizeof to->out.status);
+	str_z(status, to->out.status, sizeof to->out.status);
 }
 
 /* It is in its mailbox here, by the same commit that took the message in: only to be reported. */

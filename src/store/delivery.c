@@ -79,13 +79,19 @@ static int add_gone(struct handout *h, struct str address, struct str why, struc
 /* There was room for it at RCPT, or it has been disabled since. */
 static int add_refused(struct handout *h, const struct err *why, struct err *err)
 {
+	struct buf text = BUF(sizeof why->msg + 8);
+	int r;
+
 	if (why->kind != ERR_QUOTA && why->kind != ERR_QUOTA_LONG && why->kind != ERR_DISABLED) {
 		*err = *why;
 		return -1;
 	}
 	if (h->refusals++ == 0)
 		h->refused = *why;
-	return add_gone(h, h->rcpt->address, str_c(why->msg), err);
+	buf_addf(&text, "%s %s", why->kind == ERR_DISABLED ? "5.2.1" : "5.2.2", why->msg);
+	r = add_gone(h, h->rcpt->address, buf_str(&text), err);
+	buf_free(&text);
+	return r;
 }
 
 static int add_mailbox(struct handout *h, struct destination *d, struct err *err)
