@@ -13,7 +13,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { DESTINATIONS_MAX = 70000, PREFIX_MAX = 8192, TRACE_TEXT = 600 };
+enum { DESTINATIONS_MAX = 70000, PREFIX_MAX = 8192, TRACE_TEXT = 600, HELD_AGAIN = 600 };
 
 /* A message while it is being handed out. */
 struct handout {
@@ -22,6 +22,7 @@ struct handout {
 	struct arena arena;
 	struct map met; /* destinations, by address or account */
 	struct destination *local, *elsewhere, *gone;
+	struct destination *home;         /* here, but not before its time */
 	struct destination *told;         /* delivered here, and the sender wants to hear of it */
 	const struct delivery_rcpt *rcpt; /* whose destinations are being added */
 	uint32_t locals, queued, tolds;   /* queued: with those who are only told of */
@@ -36,6 +37,7 @@ struct queued {
 	struct destination d; /* first */
 	const struct delivery_rcpt *rcpt;
 	struct str why; /* it is in `gone` */
+	bool direct;    /* not by way of an alias */
 };
 
 static bool first_time(struct handout *h, const struct destination *d)
@@ -55,20 +57,27 @@ static int add_queued(struct handout *h, struct destination **list, struct str a
 	if (!q)
 		return err_set(err, ERR_LIMIT, "too many recipients");
 	*q = (struct queued){ .d = { .next = *list, .address = address, .domain = domain },
-		.rcpt = h->rcpt };
+		.rcpt = h->rcpt,
+		.direct = list == &h->elsewhere && str_eqi(address, h->rcpt->address) };
 	*list = &q->d;
 	h->queued++;
 	return 0;
 }
 
+static struct str domain_of(struct str address)
+{
+	struct str local, domain = STR("");
+
+	str_rcut(address, '@', &local, &domain);
+	return domain;
+}
+
 /* Accepted at RCPT and not to be delivered after all: it is owed a report. */
 static int add_gone(struct handout *h, struct str address, struct str why, struct err *err)
 {
-	struct str local, domain = STR("");
 	struct queued *q;
 
-	str_rcut(address, '@', &local, &domain);
-	if (add_queued(h, &h->gone, address, domain, err) < 0)
+	if (add_queued(h, &h->gone, address, domain_of(address), err) < 0)
 		return -1;
 	q = (struct queued *)h->gone;
 	return arena_str(&h->arena, why, &q->why)
@@ -94,10 +103,17 @@ static int add_refused(struct handout *h, const struct err *why, struct err *err
 	return r;
 }
 
+/* RFC 4865 4: not before that time, not even here. */
+static bool is_held(const struct handout *h)
+{
+	return h->d->options.hold_until / CLOCK_SEC >= h->t->now;
+}
+
 static int add_mailbox(struct handout *h, struct destination *d, struct err *err)
 {
 	struct directory_room room;
 	struct err why = ERR_INIT;
+	struct str address;
 
 	if (d->flags &&
 		directory_destination_takes(
@@ -105,6 +121,10 @@ static int add_mailbox(struct handout *h, struct destination *d, struct err *err
 		if (why.kind == ERR_DISABLED && h->several)
 			return 0; /* the others of an alias get it */
 		return add_refused(h, &why, err);
+	}
+	if (is_held(h)) {
+		address = d->delivered_to.n ? d->delivered_to : d->address;
+		return add_queued(h, &h->home, address, domain_of(address), err);
 	}
 	if (d->indirect)
 		d->asked = h->rcpt->address;
@@ -157,13 +177,10 @@ static int add_foreign(struct handout *h, struct err *err)
 /* RFC 3461 5.2.3: asked for, and there is somebody to tell. The report is the courier's work. */
 static int add_told(struct handout *h, struct err *err)
 {
-	struct str local, domain = STR("");
-
 	if (!(h->rcpt->notify & STORE_NOTIFY_SUCCESS) || h->d->sender.n == 0)
 		return 0;
-	str_rcut(h->rcpt->address, '@', &local, &domain);
 	h->tolds++;
-	return add_queued(h, &h->told, h->rcpt->address, domain, err);
+	return add_queued(h, &h->told, h->rcpt->address, domain_of(h->rcpt->address), err);
 }
 
 static bool leads_here(const struct destination *d)
@@ -175,7 +192,7 @@ static bool leads_here(const struct destination *d)
 
 static int add_all(struct handout *h, struct destination *where, struct err *err)
 {
-	const bool here = leads_here(where);
+	const bool here = !is_held(h) && leads_here(where);
 	const unsigned before = h->refusals;
 
 	if (add_destinations(h, where, err) < 0)
@@ -352,13 +369,16 @@ static int queue_one(struct handout *h, const struct queued *q, uint8_t state, s
 					.reply = q->why,
 					.remote = STR("") },
 				err) < 0) ||
-		(rrvs.rrvs && emit_queue_rrvs(h->t, &rrvs, err) < 0))
+		(rrvs.rrvs && q->direct && emit_queue_rrvs(h->t, &rrvs, err) < 0))
 		return -1;
 	queue_expect(h->t->leases, e.domain, e.next);
 	if (state == STORE_DELIVERED)
 		return 0;
 	return trace(h, "queued", q->d.address,
-		state == STORE_FAILED ? STR("gone meanwhile: will be reported") : STR(""), err);
+		state == STORE_FAILED              ? STR("gone meanwhile: will be reported")
+			: h->d->options.hold_until ? STR("held, as its sender wishes")
+						   : STR(""),
+		err);
 }
 
 static int put_options(struct handout *h, struct err *err)
@@ -369,8 +389,9 @@ static int put_options(struct handout *h, struct err *err)
 		.deliver_by = o->deliver_by,
 		.by_mode = o->by_mode,
 		.priority = (uint8_t)(o->priority + PRIORITY_ZERO),
-		.require_tls = o->require_tls };
-	struct buf packed = BUF(64);
+		.require_tls = o->require_tls,
+		.refs = h->home ? h->d->body.refs : STR("") };
+	struct buf packed = BUF(512);
 	int r;
 
 	/* That a message is 8BITMIME its flags say already. */
@@ -410,6 +431,7 @@ static int put_queue(struct handout *h, struct err *err)
 
 	if (emit_queue_put(h->t, &e, err) < 0 ||
 		queue_all(h, h->elsewhere, STORE_DEFERRED, err) < 0 ||
+		queue_all(h, h->home, STORE_HOME, err) < 0 ||
 		queue_all(h, h->gone, STORE_FAILED, err) < 0 ||
 		queue_all(h, h->told, STORE_DELIVERED, err) < 0)
 		return -1;
@@ -466,11 +488,11 @@ int delivery_accept(
 		if (add_rcpt(&h, err) < 0)
 			goto out;
 	}
-	if (h.refusals && !h.local && !h.elsewhere) {
+	if (h.refusals && !h.local && !h.home && !h.elsewhere) {
 		*err = h.refused;
 		goto out;
 	}
-	if (h.locals + h.queued == 0 || (h.gone && !h.local && !h.elsewhere)) {
+	if (h.locals + h.queued == 0 || (h.gone && !h.local && !h.home && !h.elsewhere)) {
 		err_set(err, ERR_NOTFOUND, "no such user here");
 		goto out;
 	}
@@ -479,6 +501,106 @@ int delivery_accept(
 	*queued = h.queued - h.tolds;
 out:
 	map_free(&h.met);
+	arena_free(&h.arena);
+	return r;
+}
+
+/* ---- what was held ---- */
+
+struct held {
+	uint64_t message;
+	uint8_t notify;
+	struct str address;
+};
+
+static int read_held(
+	struct handout *h, struct delivery *d, uint64_t rcpt, struct held *q, struct err *err)
+{
+	struct effect_queue_options_row o;
+	struct str packed;
+	struct rows *r;
+	int got;
+
+	if (db_query(h->t->view.db, &r,
+		    "SELECT m.id, m.sender, m.prefix, m.size, m.body, m.options, q.address, "
+		    "q.notify"
+		    " FROM queue_rcpt q JOIN queue_message m ON m.id = q.message WHERE q.id = $1",
+		    DB_ARGS(DB_I((int64_t)rcpt)), err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1) {
+		packed = rows_str(r, 5);
+		*d = (struct delivery){ .id = (uint64_t)rows_int(r, 0) };
+		q->message = d->id;
+		q->notify = (uint8_t)rows_int(r, 7);
+		h->body = (uint64_t)rows_int(r, 4);
+		if (!arena_str(&h->arena, rows_str(r, 1), &d->sender) ||
+			!arena_str(&h->arena, rows_str(r, 2), &d->prefix) ||
+			!arena_str(&h->arena, rows_str(r, 6), &q->address) ||
+			(effect_queue_options_row_next(&packed, &o) &&
+				!arena_str(&h->arena, o.refs, &d->body.refs)))
+			got = err_set(err, ERR_TEMP, "out of memory for a delivery");
+		d->body.size = (uint64_t)rows_int(r, 3) - d->prefix.n;
+	} else if (got == 0) {
+		err_set(err, ERR_NOTFOUND, "no such recipient in the queue");
+	}
+	rows_free(&r);
+	return got == 1 ? 0 : -1;
+}
+
+enum held_outcome { HELD_GONE, HELD_DELIVERED, HELD_LATER };
+
+static enum held_outcome outcome_of(const struct err *why)
+{
+	bool gone = why->kind == ERR_NOTFOUND || why->kind == ERR_DENIED ||
+		why->kind == ERR_DISABLED || why->kind == ERR_PERM;
+
+	return gone ? HELD_GONE : HELD_LATER;
+}
+
+/* An outcome, or -1. */
+static int deliver_held(struct handout *h, struct str address, struct err *err)
+{
+	struct directory_rcpt found = { 0 };
+	struct destination *to = NULL;
+	struct err why = ERR_INIT;
+	int outcome = HELD_GONE;
+
+	if (directory_rcpt(&h->t->view, address, false, 0, &found, &why) < 0 ||
+		directory_expand(&h->t->view, found.target, address, &h->arena, &to, &why) < 0)
+		return outcome_of(&why);
+	for (; to; to = to->next) {
+		if (!to->account)
+			continue;
+		if (emit_body_shared(h->t, &(struct effect_body_shared){ h->body }, err) < 0 ||
+			deliver_one(h, to, err) < 0)
+			return -1;
+		outcome = HELD_DELIVERED;
+	}
+	return outcome;
+}
+
+int delivery_release(struct txn *t, uint64_t rcpt, struct err *err)
+{
+	struct delivery d;
+	struct handout h = { .t = t, .d = &d, .arena = ARENA(1 << 20) };
+	struct effect_queue_state now = { .id = rcpt, .state = STORE_FAILED, .next = t->now };
+	struct held q;
+	int r = read_held(&h, &d, rcpt, &q, err);
+
+	if (r == 0)
+		r = deliver_held(&h, q.address, err);
+	if (r == HELD_LATER) {
+		now.state = STORE_HOME;
+		now.next += HELD_AGAIN;
+	}
+	if (r == HELD_DELIVERED)
+		now.state = STORE_DELIVERED;
+	if (r == HELD_DELIVERED && !(d.sender.n && q.notify & STORE_NOTIFY_SUCCESS))
+		r = emit_queue_done(
+			t, &(struct effect_queue_done){ rcpt, q.message, STORE_DELIVERED }, err);
+	else if (r >= 0)
+		r = emit_queue_state(t, &now, err);
 	arena_free(&h.arena);
 	return r;
 }

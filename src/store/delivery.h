@@ -3,7 +3,8 @@
  * The body is the job's own bytes (up to 256 KiB: they go into the log) or a blob that is safe
  * already. Facts are the front's words about the body; the store keeps them unread. Every local
  * recipient gets Return-Path and Delivered-To in front of the given prefix, in the email's own
- * prefix; the body is never changed.
+ * prefix; the body is never changed. A message that is to be held waits in the queue, for a
+ * mailbox here as well.
  * Errors: ERR_NOTFOUND no recipient is left; ERR_DENIED sender or recipient is not allowed;
  * ERR_LIMIT too many recipients.
  */
@@ -64,6 +65,10 @@ struct delivery {
 
 int delivery_accept(struct txn *t, const struct delivery *d, uint32_t *local, uint32_t *queued,
 	struct err *err);
+
+/* A queued recipient of state STORE_HOME, whose time has come: into the mailbox. Where that is
+ * gone, the recipient becomes one that has failed. */
+int delivery_release(struct txn *t, uint64_t rcpt, struct err *err);
 
 struct delivery_append {
 	uint64_t account;

@@ -15,7 +15,8 @@ enum {
 	RCPT_ROOM = 2048,  /* no further recipient in less */
 	LEASE_FIXED = 128,
 	RCPT_FIXED = 64,
-	AGE_TURNS = 8
+	AGE_TURNS = 8,
+	RELEASES_MAX = 50 /* of one call */
 };
 
 /* The domain's place in the schedule, made when it is new. NULL: out of memory, or too many. */
@@ -159,7 +160,7 @@ struct choice {
 	const struct queue_lease_query *q;
 	struct arena *arena;
 	struct queue_lease *first, **end;
-	uint32_t given;
+	uint32_t given, released;
 	size_t room;
 	bool more; /* something due is left over */
 };
@@ -179,8 +180,9 @@ static bool is_leased(const struct choice *c, uint64_t rcpt)
 
 /* A recipient that may be given. */
 struct first {
-	uint64_t message;
+	uint64_t rcpt, message;
 	int64_t next;
+	uint8_t state;
 };
 
 /* The first due recipient of this priority in the domain that nobody works on. 1, 0, -1. */
@@ -191,14 +193,15 @@ static int first_of_priority(
 	int got;
 
 	if (db_query(c->t->view.db, &r,
-		    "SELECT id, message, next FROM queue_rcpt WHERE domain = $1 AND priority = $2 "
-		    "AND next <= $3 ORDER BY next",
+		    "SELECT id, message, next, state FROM queue_rcpt WHERE domain = $1 AND "
+		    "priority = $2 AND next <= $3 ORDER BY next",
 		    DB_ARGS(DB_T(domain), DB_I(priority), DB_I(c->t->now)), err) < 0)
 		return -1;
 	while ((got = rows_next(r, err)) == 1 && is_leased(c, (uint64_t)rows_int(r, 0)))
 		;
 	if (got == 1)
-		*f = (struct first){ (uint64_t)rows_int(r, 1), rows_int(r, 2) };
+		*f = (struct first){ (uint64_t)rows_int(r, 0), (uint64_t)rows_int(r, 1),
+			rows_int(r, 2), (uint8_t)rows_int(r, 3) };
 	rows_free(&r);
 	return got;
 }
@@ -213,21 +216,20 @@ static int lower_priority(struct choice *c, struct str domain, int64_t *priority
 
 /* RFC 6710 4.1: what is more urgent goes first; but one of eight goes to what has waited longest,
  * so that nothing waits for ever. 1, 0, -1. */
-static int first_free(struct choice *c, struct str domain, uint64_t *message, struct err *err)
+static int first_free(struct choice *c, struct str domain, struct first *best, struct err *err)
 {
 	bool oldest = ++c->t->leases->turn % AGE_TURNS == 0;
 	int64_t priority = PRIORITY_ZERO + 1;
-	struct first best = { 0 }, f;
+	struct first f;
 	int found = 0, got = 0, more;
 
 	while ((oldest || found == 0) && got >= 0 &&
 		(more = lower_priority(c, domain, &priority, err)) != 0) {
 		got = more < 0 ? -1 : first_of_priority(c, domain, priority, &f, err);
-		if (got == 1 && (!found || f.next <= best.next))
-			best = f;
+		if (got == 1 && (!found || f.next <= best->next))
+			*best = f;
 		found |= got == 1;
 	}
-	*message = best.message;
 	return got < 0 ? -1 : found;
 }
 
@@ -286,8 +288,10 @@ static int read_rcpts(struct choice *c, struct queue_lease *l, struct err *err)
 	if (db_query(c->t->view.db, &r,
 		    "SELECT id, address, orcpt, notify, attempts, delay_told, state, rrvs, "
 		    "reply FROM queue_rcpt"
-		    " WHERE message = $1 AND domain = $2 AND next <= $3 ORDER BY id",
-		    DB_ARGS(ID(l->message), DB_T(l->domain), DB_I(c->t->now)), err) < 0)
+		    " WHERE message = $1 AND domain = $2 AND next <= $3 AND state <> $4 ORDER BY "
+		    "id",
+		    DB_ARGS(ID(l->message), DB_T(l->domain), DB_I(c->t->now), DB_I(STORE_HOME)),
+		    err) < 0)
 		return -1;
 	while (l->rcpt_count < QUEUE_LEASE_RCPTS && (l->rcpt_count == 0 || c->room > RCPT_ROOM) &&
 		(got = rows_next(r, err)) == 1) {
@@ -359,17 +363,23 @@ static int give(struct choice *c, struct queue_domain *d, uint64_t message, stru
 	return 0;
 }
 
-/* Give what is due in this domain. 1: there may be more of it. */
+/* Give what is due in this domain. What waited for a mailbox here is put there; after that has
+ * failed it is given, to be reported. 1: there may be more of it. */
 static int serve_domain(struct choice *c, struct queue_domain *d, struct err *err)
 {
-	uint64_t message = 0;
-	int got = 1;
+	struct first due = { 0 };
+	int got = 1, r = 0;
 
-	while (c->given < c->q->max && c->room > LEASE_ROOM &&
-		(got = first_free(c, name_of(d), &message, err)) == 1)
-		if (give(c, d, message, err) < 0)
-			return -1;
-	return got;
+	while (r == 0 && c->given < c->q->max && c->released < RELEASES_MAX &&
+		c->room > LEASE_ROOM && (got = first_free(c, name_of(d), &due, err)) == 1) {
+		if (due.state == STORE_HOME) {
+			c->released++;
+			r = delivery_release(c->t, due.rcpt, err);
+		} else {
+			r = give(c, d, due.message, err);
+		}
+	}
+	return r < 0 ? -1 : got;
 }
 
 /* When something of this domain comes due that is not now. */

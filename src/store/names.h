@@ -18,7 +18,8 @@ enum {
 	STORE_FAILED,
 	STORE_RELEASED,
 	STORE_HELD,
-	STORE_DROPPED
+	STORE_DROPPED,
+	STORE_HOME /* waits for its time, then goes into its mailbox here */
 };
 
 /* A priority of RFC 6710, -9 to 9, is kept with this added. */

@@ -87,6 +87,18 @@ struct found {
 	struct effect_queue_state now;
 };
 
+/* What waits for a mailbox here must not be sent to ourselves. */
+static int state_when_released(struct txn *t, struct str domain, uint8_t *state, struct err *err)
+{
+	int64_t kind = 0;
+
+	if (db_int(t->view.db, &kind, "SELECT kind FROM domain WHERE name = $1",
+		    DB_ARGS(DB_T(domain)), err) < 0)
+		return -1;
+	*state = kind == STORE_DOMAIN_LOCAL ? STORE_HOME : STORE_DEFERRED;
+	return 0;
+}
+
 static int change_one(struct txn *t, struct found *f, enum queue_op op, struct err *err)
 {
 	const char *event = "retry";
@@ -101,7 +113,8 @@ static int change_one(struct txn *t, struct found *f, enum queue_op op, struct e
 		event = "held";
 		break;
 	case QUEUE_OP_RELEASE:
-		f->now.state = STORE_DEFERRED;
+		if (state_when_released(t, f->domain, &f->now.state, err) < 0)
+			return -1;
 		event = "released";
 		break;
 	case QUEUE_OP_DROP:
@@ -126,7 +139,7 @@ static int find_next(struct txn *t, uint64_t message, enum queue_op op, struct f
 	struct buf *text, struct err *err)
 {
 	/* What is held stays held when all are to be tried again, and only held ones are released.
-	 */
+	 * What is only to be reported (delivered, failed) is not held. */
 	const int64_t only = op == QUEUE_OP_RELEASE ? STORE_HELD : 0;
 	const int64_t not = op == QUEUE_OP_HOLD || op == QUEUE_OP_RETRY ? STORE_HELD : 0;
 	size_t status, reply, remote;
@@ -137,8 +150,12 @@ static int find_next(struct txn *t, uint64_t message, enum queue_op op, struct f
 		    "SELECT id, message, state, attempts, code, delay_told, status, reply, remote, "
 		    "domain"
 		    " FROM queue_rcpt WHERE id > $1 AND ($2 = 0 OR message = $2)"
-		    " AND ($3 = 0 OR state = $3) AND state <> $4 ORDER BY id LIMIT 1",
-		    DB_ARGS(ID(f->id), ID(message), DB_I(only), DB_I(not )), err) < 0)
+		    " AND ($3 = 0 OR state = $3) AND state <> $4 AND ($5 = 0 OR state NOT IN (1, "
+		    "3))"
+		    " ORDER BY id LIMIT 1",
+		    DB_ARGS(ID(f->id), ID(message), DB_I(only), DB_I(not ),
+			    DB_I(op == QUEUE_OP_HOLD)),
+		    err) < 0)
 		return -1;
 	got = rows_next(r, err);
 	if (got == 1) {

@@ -59,7 +59,7 @@ struct queue_lease_query {
 	size_t room; /* bytes that the strings of all leases may take, about */
 };
 /* The leases given, in the arena; *next_due: when something may become due that is not now,
- * QUEUE_NEVER when nothing waits. Writer's thread, writes nothing. */
+ * QUEUE_NEVER when nothing waits. Writer's thread. Held mail for here is delivered. */
 int queue_lease(struct txn *t, const struct queue_lease_query *q, struct arena *arena,
 	struct queue_lease **out, int64_t *next_due, struct err *err);
 void queue_holder_gone(struct txn *t, uint64_t holder);

@@ -422,6 +422,79 @@ static void a_held_message_is_not_given_before_its_time(void **state)
 	store_close(&s);
 }
 
+static int make_due(struct txn *t, void *arg, struct err *err)
+{
+	uint32_t changed;
+
+	(void)arg;
+	return queue_change(t, 0, QUEUE_OP_RETRY, &changed, err);
+}
+
+static int hold_and_release(struct txn *t, void *arg, struct err *err)
+{
+	uint32_t changed;
+
+	(void)arg;
+	if (queue_change(t, 0, QUEUE_OP_HOLD, &changed, err) < 0)
+		return -1;
+	return queue_change(t, 0, QUEUE_OP_RELEASE, &changed, err);
+}
+
+/* RFC 4865 4: a mailbox here is no exception. */
+static void a_held_message_for_a_mailbox_here_waits_as_well(void **state)
+{
+	const struct delivery_options held = { .hold_until =
+						       ((int64_t)time(NULL) + 3600) * 1000000000 };
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	struct box_test b;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	add_account(s, "bob@example.org");
+	add_alias(s, "all@example.org", "ann@example.org bob@example.org x@a.example");
+	mail_with(s, 7, "all@example.org ann@example.org", &held, 0);
+	lease(s, &a);
+	assert_string_equal(a.text, "");
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "");
+	store_close(&s);
+	s = open_store(state);
+	/* The operator does not want to wait. */
+	assert_int_equal(change(s, hold_and_release, NULL, &err), 0);
+	lease(s, &a);
+	assert_string_equal(a.text, "7:a.example[x@a.example/0] ");
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::hello ");
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::hello ");
+	assert_int_equal(queued(s), 1);
+	store_close(&s);
+}
+
+static int remove_ann(struct txn *t, void *arg, struct err *err)
+{
+	return directory_account_remove(t, STR("ann@example.org"), arg, err);
+}
+
+static void a_mailbox_that_is_gone_when_its_time_comes_is_reported(void **state)
+{
+	const struct delivery_options held = { .hold_until =
+						       ((int64_t)time(NULL) + 3600) * 1000000000 };
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	uint64_t account;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	mail_with(s, 7, "ann@example.org", &held, 0);
+	assert_int_equal(change(s, remove_ann, &account, &err), 0);
+	assert_int_equal(change(s, make_due, NULL, &err), 0);
+	lease(s, &a);
+	assert_string_equal(a.text, "7:example.org[ann@example.org/0!] ");
+	store_close(&s);
+}
+
 static void what_is_urgent_goes_first(void **state)
 {
 	struct store *s = open_store(state);
@@ -534,6 +607,8 @@ int main(void)
 		TEST(a_hold_while_it_is_tried_stays),
 		TEST(a_queued_message_is_sent_as_it_was_accepted),
 		TEST(a_held_message_is_not_given_before_its_time),
+		TEST(a_held_message_for_a_mailbox_here_waits_as_well),
+		TEST(a_mailbox_that_is_gone_when_its_time_comes_is_reported),
 		TEST(what_is_urgent_goes_first),
 		TEST(what_waits_longest_is_not_starved),
 		TEST(who_wants_to_hear_of_a_delivery_here_is_told_of_it),

@@ -156,6 +156,41 @@ static int deliver_with_handle(struct evil *e, struct err *err)
 	return deliver(e, 1, "ann@example.test", &to, 1, &queued, err);
 }
 
+/* What only those who have logged in may ask for. */
+static int deliver_wanting(struct evil *e, int64_t hold_until, uint8_t priority, struct err *err)
+{
+	struct store_txn_body body = { .txn = 79, .data = STR("Subject: evil\r\n\r\nx\r\n") };
+	struct store_txn_rcpts rcpts = { .txn = 79 };
+	struct store_deliver_req q = { .call = call_id(),
+		.txn = 79,
+		.size = body.data.n,
+		.sender = STR("x@elsewhere.test"),
+		.hold_until = hold_until,
+		.priority = priority,
+		.proto = STR("ESMTP") };
+	struct store_deliver_rep a = { 0 };
+	struct channel *ch = store(e);
+	struct buf rows = BUF(1024);
+	int r = -1;
+
+	store_rcpt_item_put(&rows, &(struct store_rcpt_item){ .address = STR("ann@example.test") });
+	rcpts.rcpts = buf_str(&rows);
+	if (store_txn_rcpts_send(ch, &rcpts, err) == 0 && store_txn_body_send(ch, &body, err) == 0)
+		r = store_deliver(ch, &q, soon(), &a, NULL, err);
+	buf_free(&rows);
+	return r;
+}
+
+static int deliver_held(struct evil *e, struct err *err)
+{
+	return deliver_wanting(e, (clock_wall() + 3600) * CLOCK_SEC, PRIORITY_NORMAL, err);
+}
+
+static int deliver_urgent(struct evil *e, struct err *err)
+{
+	return deliver_wanting(e, 0, PRIORITY_TOP, err);
+}
+
 /* ---- bytes that are no messages ---- */
 
 struct head {
@@ -301,6 +336,8 @@ const struct ask evil_mail_asks[] = {
 	{ MX, PLAIN, "flood", flood },
 	{ WHO_MAILBOX, PLAIN, "late-token", late_token },
 	{ MX, FATAL, "deliver-with-handle", deliver_with_handle },
+	{ MX, FATAL, "deliver-held", deliver_held },
+	{ MX, FATAL, "deliver-urgent", deliver_urgent },
 	{ WHO_COURIER, FATAL, "oversized", oversized },
 	{ WHO_COURIER, FATAL, "garbage", garbage },
 	{ WHO_VAULT, FATAL, "command", command },
