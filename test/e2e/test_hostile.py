@@ -1,9 +1,11 @@
 """The cases of test/hostile, each against the running program; at the end the books must balance."""
+import contextlib
 import os
 import random
 import re
 import socket
 import ssl
+import struct
 import sys
 
 import pytest
@@ -167,6 +169,47 @@ def test_T084_many_at_once_and_all_gone(demo):
 def test_T084_connect_and_leave(demo):
     for _ in range(1000):
         socket.create_connection((demo.HOST, demo.SMTP_PORT), 15).close()
+    case.play(case.C("after", "", "mx", "hello", case.whole() + case.BYE, arrives=[case.TEXT]), demo, demo.ledger)
+
+
+NAMES = [b"", b"\0", b"a\0b", b"x" * 255, b"x" * 4000, b"localhost\\", b"../../etc/passwd", b"*", b"*.example.test", b"127.0.0.1", b"mail.example.test.",
+         b"mail.example.test\0.evil.example", b"\xff\xfe", b"MAIL.EXAMPLE.TEST", b"xn--", b".", b"..", b"${run{id}}", b"%n%n"]
+
+
+def hello_of_tls(name):
+    """A ClientHello of TLS 1.2 that names this server, as it is."""
+    sni = struct.pack("!HHHBH", 0, len(name) + 5, len(name) + 3, 0, len(name)) + name
+    more = sni + bytes.fromhex("000d0006000404030804" "000a00060004001d0017" "000b00020100")
+    body = b"\x03\x03" + b"r" * 32 + b"\0" + bytes.fromhex("0004c02bc02f" "0100") + struct.pack("!H", len(more)) + more
+    shake = b"\x01" + struct.pack("!I", len(body))[1:] + body
+    return b"\x16\x03\x01" + struct.pack("!H", len(shake)) + shake
+
+
+def test_T025_the_name_in_the_hello_is_nothing_but_a_name(demo):
+    before = status(demo, "submit")
+    for _ in range(20):
+        for name in NAMES:
+            with socket.create_connection((demo.HOST, demo.SUBMISSIONS_PORT), 15) as s:
+                s.sendall(hello_of_tls(name))
+                assert s.recv(5)[:1] in (b"\x16", b"\x15", b"")  # its hello, an alert, or nothing
+    assert SANITIZED or status(demo, "submit") - before < 4 << 20
+    case.play(case.C("after", "", "login", "hello", case.BYE), demo, demo.ledger)
+
+
+def test_T045_garbage_on_the_control_socket_ends_that_connection_only(demo):
+    rng = random.Random(45)
+    demo.expect(r"warn ")
+    for n in range(100):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(demo.dir + "/control")
+            s.settimeout(10)
+            with contextlib.suppress(OSError):
+                s.sendall(rng.randbytes(rng.choice([0, 1, 11, 12, 13, 100, 70000])))
+            if n % 2:
+                with contextlib.suppress(OSError):
+                    s.shutdown(socket.SHUT_WR)
+                    while s.recv(65536):
+                        pass
     case.play(case.C("after", "", "mx", "hello", case.whole() + case.BYE, arrives=[case.TEXT]), demo, demo.ledger)
 
 

@@ -96,7 +96,7 @@ static int alias_that_leads_out(struct evil *e, struct err *err)
 	return queued == 1 ? 0 : nothing_went_out(err);
 }
 
-/* Its number, with an address of our own. */
+/* T041: its number, with an address of our own. */
 static int alias_of_another(struct evil *e, struct err *err)
 {
 	struct to to = { 0, "hidden@elsewhere.test" };
@@ -107,6 +107,7 @@ static int alias_of_another(struct evil *e, struct err *err)
 	return deliver(e, 0, "x@elsewhere.test", &to, 1, &queued, err);
 }
 
+/* T041 */
 static int guess_targets(struct evil *e, struct err *err)
 {
 	for (uint64_t n = 1; n <= NUMBERS; n++) {

@@ -50,11 +50,11 @@ def good():
 
 
 def counted():
-    """What would end a DATA ends nothing here."""
+    """What would end a DATA ends nothing here, nor on the way to the store (T003)."""
     for name, text in (("end-of-data", b"a\r\n.\r\n" + EVIL), ("dots", b"a\r\n..\r\n.\r\n.x\r\n"), ("commands", MAIL + RCPT + DATA + QUIT),
                        ("BDAT", b"BDAT 10 LAST\r\n" + EVIL), ("STARTTLS", b"STARTTLS\r\n"), ("http", b"POST / HTTP/1.1\r\n\r\n")):
         body = HEAD + text.replace(b"{me}", b"x@example.test")
-        yield C(f"is-text-{name}", "T001", "mx", "rcpt", [chunk(body, True), "250"] + BYE, arrives=[body])
+        yield C(f"is-text-{name}", "T003", "mx", "rcpt", [chunk(body, True), "250"] + BYE, arrives=[body])
         yield C(f"is-dropped-{name}", "T004", "mx", "hello", [chunk(body, True), "503 5.5.1"] + whole() + BYE, arrives=[TEXT])
         yield C(f"is-dropped-in-mail-{name}", "T004", "mx", "mail", [chunk(body, True), "503 5.5.1|554 5.5.1", b"RSET\r\n", "250"] + whole() + BYE, arrives=[TEXT])
         yield C(f"is-dropped-before-EHLO-{name}", "T004", "mx", "greeted", [chunk(body), "503", b"EHLO a.test\r\n", "250"] + whole() + BYE, arrives=[TEXT])

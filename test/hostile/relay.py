@@ -1,5 +1,5 @@
 """T040: an address is what it says. No way of writing one makes this server carry mail for strangers."""
-from case import BYE, C, DATA, MAIL, TEXT, whole
+from case import BYE, C, DATA, MAIL, RCPT, TEXT, whole
 
 # From outside none of these is ours. Those behind "|" need SMTPUTF8 at MAIL.
 STRANGE = r"""
@@ -154,6 +154,20 @@ def cases():
             arrives=[TEXT, (2, TEXT)])
     yield C("one-mailbox-named-twice-gets-one", "T040", "mx", "mail",
             [b"RCPT TO:<{me}>\r\n", "250", b"RCPT TO:<{me}>\r\n", "250", DATA, "354", TEXT + b".\r\n", "250"] + BYE, arrives=[TEXT])
+    yield from forged()
+
+
+def forged():
+    """T097: what is refused is refused to who speaks, and nobody whose name was used hears of it."""
+    mail = b"MAIL FROM:<{you}>\r\n"
+    loop = b"Received: from a by b; Mon, 02 Jan 2023 10:00:00 +0000\r\n" * 101 + TEXT
+    for name, rest in (("unknown", [b"RCPT TO:<nobody@example.test>\r\n", "550 5.1.1"]), ("relay", [b"RCPT TO:<a@elsewhere.example>\r\n", "550 5.7.1"]),
+                       ("unknown-with-NOTIFY", [b"RCPT TO:<nobody@example.test> NOTIFY=SUCCESS,FAILURE,DELAY\r\n", "550 5.1.1"]),
+                       ("loop", [RCPT, "250", DATA, "354", loop + b".\r\n", "554 5.4.6"]),
+                       ("long-line", [RCPT, "250", DATA, "354", b"x" * 70000 + b"\r\n.\r\n", "554"]),
+                       ("smuggling", [RCPT, "250", DATA, "354", b"x\n.\n", "554"]),
+                       ("one-of-two", [RCPT, "250", b"RCPT TO:<nobody@example.test>\r\n", "550", DATA, "354", b"x\n", "554"])):
+        yield C(f"no-report-{name}", "T097", "mx", "hello", [mail, "250"] + rest)
 
 
 CASES = list(cases())
