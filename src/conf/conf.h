@@ -35,6 +35,7 @@ enum conf_type {
 	CONF_T_CHOICE,   /* conf_u64: which of the choices, from 0 */
 	CONF_T_LISTEN,   /* list of "ADDRESS:PORT", "[ADDRESS]:PORT", "*:PORT", "unix:PATH" */
 	CONF_T_SERVER,   /* list of numeric "ADDRESS" or "ADDRESS:PORT", "[ADDRESS]:PORT" */
+	CONF_T_DNSLISTS, /* list of conf_dnslist: ZONE[=CODES][:ACTION] */
 	CONF_T_NETWORKS, /* list of networks, conf_network_has: ADDRESS or ADDRESS/BITS */
 	CONF_T_ROUTE,    /* conf_route */
 	CONF_T_ROUTES    /* list of conf_route with a domain as key, lower case */
@@ -96,6 +97,15 @@ struct conf_route {
 /* NULL when not set. conf_route_find: the route of a domain (any case), NULL when it has none. */
 const struct conf_route *conf_route(const struct conf *c, enum conf_id id, size_t i);
 const struct conf_route *conf_route_find(const struct conf *c, struct str domain);
+
+/* A list of addresses in the DNS. Of an answer like 127.0.0.4 each number must lie in its range:
+ * "127.0.0.2-11", "127.0.*.1-3". */
+struct conf_dnslist {
+	struct str zone;
+	unsigned char low[4], high[4];
+	unsigned action; /* which of the setting's choices, from 0 */
+};
+const struct conf_dnslist *conf_dnslist(const struct conf *c, enum conf_id id, size_t i);
 
 /* Take apart "ADDRESS:PORT", "[ADDRESS]:PORT" or "ADDRESS" (then *port is `fallback`). */
 bool conf_address(struct str text, uint16_t fallback, struct str *address, uint16_t *port);

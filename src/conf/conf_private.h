@@ -42,6 +42,7 @@ struct item {
 	uint64_t number;
 	struct conf_route *route;
 	struct network *network;
+	struct conf_dnslist *dnslist;
 	struct place place;
 	enum rank rank;
 };
@@ -108,6 +109,9 @@ int conf_assign(struct reader *r, const struct setting *s, struct str key, const
 bool conf_value(struct reader *r, const struct setting *s, struct str text, struct item *item,
 	struct err *why);
 bool conf_is_name(struct str s);
+/* dnslist.c. `choices` NULL: no actions. The zone points into text. */
+bool conf_dnslist_parse(struct str text, const char *choices, struct conf_dnslist *l);
+bool conf_choice(const char *choices, struct str text, uint64_t *which);
 void conf_print_number(struct buf *out, enum conf_type type, uint64_t v); /* "5m", "50MB" */
 void conf_expected(struct buf *out, const struct setting *s); /* "a duration from 1s to 1h" */
 bool conf_is_list(const struct setting *s);

@@ -98,6 +98,11 @@ bool conf_network_has(const struct conf *c, enum conf_id id, struct str address)
 	return false;
 }
 
+const struct conf_dnslist *conf_dnslist(const struct conf *c, enum conf_id id, size_t i)
+{
+	return i < c->values[id].n ? c->values[id].items[i].dnslist : NULL;
+}
+
 static void quote(struct buf *out, struct str text)
 {
 	buf_addz(out, " \"");

@@ -16,7 +16,7 @@ const char *conf_name(enum conf_id id)
 bool conf_is_list(const struct setting *s)
 {
 	return s->type == CONF_T_LISTEN || s->type == CONF_T_SERVER || s->type == CONF_T_NETWORKS ||
-		s->type == CONF_T_ROUTES;
+		s->type == CONF_T_DNSLISTS || s->type == CONF_T_ROUTES;
 }
 
 const struct setting *conf_find(struct str name, struct str *key)

@@ -72,6 +72,8 @@ static const char *noun(enum conf_type type)
 		return "ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or unix:PATH, or off";
 	case CONF_T_SERVER:
 		return "a numeric ADDRESS or ADDRESS:PORT ([ADDRESS]:PORT for IPv6), or off";
+	case CONF_T_DNSLISTS:
+		return "ZONE, ZONE=127.0.0.2-11 (the answers that count) and, if need be, :ACTION";
 	case CONF_T_NETWORKS:
 		return "a numeric ADDRESS or ADDRESS/BITS with no bits set behind the prefix, or "
 		       "off";
@@ -148,11 +150,11 @@ static bool number(const struct setting *s, struct str text, uint64_t *out)
 	return ok && *out >= s->least && *out <= s->most;
 }
 
-static bool choice(const struct setting *s, struct str text, uint64_t *out)
+bool conf_choice(const char *choices, struct str text, uint64_t *which)
 {
-	struct str all = str_c(s->choices);
+	struct str all = str_c(choices);
 
-	for (*out = 0; all.n; ++*out)
+	for (*which = 0; all.n; ++*which)
 		if (str_eq(str_word(&all, ' '), text))
 			return true;
 	return false;
@@ -279,6 +281,15 @@ static bool route(struct arena *a, struct str text, struct conf_route **out)
 	return (is_numeric(r->host) || conf_is_name(r->host)) && arena_str(a, r->host, &r->host);
 }
 
+static bool dnslist(
+	struct arena *a, const struct setting *s, struct str text, struct conf_dnslist **out)
+{
+	struct conf_dnslist *l = arena_alloc(a, sizeof *l);
+
+	*out = l;
+	return l && conf_dnslist_parse(text, s->choices, l) && arena_str(a, l->zone, &l->zone);
+}
+
 /* The port of a listener may be +N, which port-base completes when all is read. */
 static bool listener(struct str text)
 {
@@ -338,11 +349,13 @@ static bool by_type(struct reader *r, const struct setting *s, struct str text, 
 	case CONF_T_DURATION:
 		return number(s, text, &item->number);
 	case CONF_T_CHOICE:
-		return choice(s, text, &item->number);
+		return conf_choice(s->choices, text, &item->number);
 	case CONF_T_LISTEN:
 		return listener(text);
 	case CONF_T_SERVER:
 		return conf_address(text, 53, &address, &port);
+	case CONF_T_DNSLISTS:
+		return dnslist(&r->c->arena, s, text, &item->dnslist);
 	case CONF_T_NETWORKS:
 		return network(&r->c->arena, text, &item->network);
 	case CONF_T_ROUTE:

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "role/front_lists.h"
 #include "trust/rates.h"
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct guard_source {
 struct guard {
 	struct rates *rates;
 	struct buckets *known;
+	struct lists *lists; /* NULL: none are set */
 	struct map addresses, networks;
 	size_t handshakes;
 	uint64_t suppressed; /* log lines */
@@ -62,8 +64,7 @@ int guard_new(struct front *f, struct err *err)
 	g->rates = rates_new(&rules, err);
 	g->known = buckets_new(KNOWN_MAX);
 	if (g->rates && g->known)
-		return 0;
-	guard_free(f);
+		return lists_new(f, &g->lists, err);
 	return err_set(err, ERR_TEMP, "out of memory");
 }
 
@@ -73,6 +74,7 @@ void guard_free(struct front *f)
 
 	if (!g)
 		return;
+	lists_free(&g->lists);
 	rates_free(&g->rates);
 	buckets_free(&g->known);
 	map_free(&g->addresses);
@@ -198,6 +200,7 @@ void guard_leave(struct visitor *v)
 {
 	struct guard *g = v->front->guard;
 
+	lists_drop(&v->check);
 	part(&g->addresses, &v->address);
 	part(&g->networks, &v->network);
 }
@@ -265,7 +268,10 @@ int guard_greeting(struct visitor *v, struct conn *c, struct err *err)
 {
 	int64_t pause = v->front->guard->greeting_pause;
 	struct err quiet = ERR_INIT;
+	struct ip ip;
 
+	if (!v->local && ip_parse(&ip, v->peer))
+		v->check = lists_ask(v->front->guard->lists, &ip);
 	if (v->local || v->known || pause == 0)
 		return 0;
 	if (conn_wait(c, NULL, clock_after(pause), &quiet) < 0 && quiet.kind != ERR_TIMEOUT) {
@@ -302,7 +308,7 @@ static void tarpit(struct visitor *v, uint64_t errors, int64_t *hold)
 
 	v->errors = errors;
 	if (!more || errors <= FREE_ERRORS || v->local || v->known || v->logged_in ||
-		crowded(v->front, 50))
+		crowded(v->front, 50) || lists_allowed(v->check))
 		return;
 	*hold = hold_for(v, errors);
 	if (*hold > 0 && v->held == 0)
@@ -339,12 +345,62 @@ int guard_mail(struct visitor *v, struct smtp_reply *no)
 	return fast == RATES_OK ? 0 : too_fast(v, fast, 451, "4.7.1", "messages", no);
 }
 
-int guard_rcpt(struct visitor *v, struct str account, struct smtp_reply *no)
+/* ---- who is on a list ---- */
+
+/* RFC 5321 4.5.1 and 7.9: whoever is refused must be able to complain. RFC 2142 4 */
+static bool takes_complaints(const struct address *to)
+{
+	return str_eqi(to->local, STR("postmaster")) || str_eqi(to->local, STR("abuse"));
+}
+
+static int ask_lists(struct visitor *v, struct err *err)
+{
+	static const char *const words[] = { [LISTS_REJECT] = "reject",
+		[LISTS_GREYLIST] = "greylist",
+		[LISTS_DEFER] = "defer",
+		[LISTS_LOG] = "log",
+		[LISTS_ALLOW] = "allow" };
+	enum lists_action action;
+
+	if (v->listed)
+		return 0;
+	if (lists_decide(v->check, &action, &v->zone, err) < 0)
+		return -1;
+	v->listed = action + 1u;
+	if (action != LISTS_NONE)
+		log_event(LOG_INFO, "guard.listed", L_STR("sid", v->session), L_STR("rip", v->peer),
+			L_STR("zone", v->zone), L_Z("action", words[action]));
+	return 0;
+}
+
+static int check_lists(struct visitor *v, const struct address *to, struct smtp_reply *no)
+{
+	struct err err = ERR_INIT;
+	bool reject;
+
+	if (!v->check || takes_complaints(to))
+		return 0;
+	if (ask_lists(v, &err) < 0) {
+		smtp_reply_err(no, SMTP_AT_RCPT, &err);
+		return -1;
+	}
+	reject = v->listed == LISTS_REJECT + 1u;
+	if (!reject && v->listed != LISTS_DEFER + 1u)
+		return 0;
+	smtp_reply_set(no, reject ? 550 : 451, reject ? "5.7.1" : "4.7.1",
+		STR_F " is listed at " STR_F, STR_A(v->peer), STR_A(v->zone));
+	return -1;
+}
+
+int guard_rcpt(
+	struct visitor *v, struct str account, const struct address *to, struct smtp_reply *no)
 {
 	struct rates *r = v->front->guard->rates;
 	enum rates_answer fast;
 
 	fast = v->logged_in ? rates_take_account(r, time_of(v), account, 1)
 			    : rates_take(r, time_of(v), &v->keys, RATES_RECIPIENTS, 1);
-	return fast == RATES_OK ? 0 : too_fast(v, fast, 451, "4.7.1", "recipients", no);
+	if (fast != RATES_OK)
+		return too_fast(v, fast, 451, "4.7.1", "recipients", no);
+	return v->logged_in ? 0 : check_lists(v, to, no);
 }

@@ -19,6 +19,7 @@
 
 struct guard;
 struct guard_source;
+struct lists_check;
 
 struct visitor {
 	struct front *front;
@@ -28,10 +29,13 @@ struct visitor {
 	bool local; /* the machine itself */
 	bool known;
 	bool logged_in;
-	struct str session; /* id for log lines, empty until there is one */
-	uint64_t errors;    /* that it has been made to wait for */
-	int64_t held;       /* how long that was, all in all */
-	int64_t now;        /* for tests: the time; 0: the clock's */
+	struct str session;        /* id for log lines, empty until there is one */
+	uint64_t errors;           /* that it has been made to wait for */
+	int64_t held;              /* how long that was, all in all */
+	struct lists_check *check; /* what the DNS lists say; NULL: they are not asked */
+	unsigned listed;           /* once asked: enum lists_action, plus one */
+	struct str zone;           /* of that list */
+	int64_t now;               /* for tests: the time; 0: the clock's */
 };
 
 /* In f->guard, from the settings. */
@@ -45,7 +49,8 @@ void guard_leave(struct visitor *v);
 /* A TLS handshake, within its deadline, if there are not too many unfinished ones. */
 int guard_start_tls(struct front *f, struct conn *c, enum service s, struct err *err);
 
-/* Port 25: wait a moment before the greeting whether a stranger talks too early. 0, or -1 when it
+/* Port 25: ask the lists of the DNS, and wait a moment before the greeting whether a stranger
+ * talks too early. 0, or -1 when it
  * has (and has been told), has gone, or the wait was cancelled. */
 int guard_greeting(struct visitor *v, struct conn *c, struct err *err);
 
@@ -54,7 +59,8 @@ int guard_pace(
 	void *visitor, uint64_t errors, int64_t *silence, int64_t *hold, struct smtp_reply *no);
 /* At MAIL and RCPT: 0, or -1 with the reply. `account` is empty for strangers. */
 int guard_mail(struct visitor *v, struct smtp_reply *no);
-int guard_rcpt(struct visitor *v, struct str account, struct smtp_reply *no);
+int guard_rcpt(
+	struct visitor *v, struct str account, const struct address *to, struct smtp_reply *no);
 /* A message was accepted; a login was right. */
 void guard_welcome(struct front *f, struct str peer);
 

@@ -110,7 +110,8 @@ static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 	struct err err = ERR_INIT;
 	int r = -1;
 
-	if (login_gone(s, no) || guard_rcpt(s->visitor, str_c(s->auth.login.login), no) < 0)
+	if (login_gone(s, no) ||
+		guard_rcpt(s->visitor, str_c(s->auth.login.login), &rcpt->to, no) < 0)
 		return -1;
 	address_print(&address, &rcpt->to);
 	struct store_rcpt_req q = { .sender = buf_str(&s->mailing->sender),

@@ -2,13 +2,18 @@
 
 Strangers come through a balancer (PROXY protocol), so that they have addresses: loopback is nobody's
 stranger. Known clients and the machine itself must never notice any of this."""
+import os
 import socket
+import sys
 import time
 import uuid
 
 import pytest
 
 from raw import Raw
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tools"))
+from dnsd import Dns  # noqa: E402
 
 BALANCER = "127.0.0.9"
 PASS = (f"proxy.from={BALANCER}",)
@@ -222,3 +227,118 @@ def test_T026_unfinished_handshakes_of_one_network_do_not_keep_others_out(start_
         s.hello()
     for s in silent:
         s.close()
+
+
+# ---- lists in the DNS ------------------------------------------------------------------------
+
+SOUND = "2.0.0.127.bl.test A 127.0.0.2\n"
+LISTED = SOUND + "9.113.0.203.bl.test A 127.0.0.4\n10.113.0.203.bl.test A 127.0.0.20\n" \
+    "11.113.0.203.bl.test A 127.255.255.254\n"
+ALLOWED = "2.0.0.127.wl.test A 127.0.0.2\n9.113.0.203.wl.test A 127.0.5.3\n"
+
+
+@pytest.fixture
+def dns():
+    d = Dns()
+    yield d
+    d.stop()
+
+
+@pytest.fixture
+def listing(start_demo, dns):
+    def start(zone, *settings, sound=True):
+        dns.load(zone)
+        d = start_demo(*PASS, f"dns.server=127.0.0.1:{dns.port}", *settings)
+        d.expect("^warn guard.list-off ")
+        d.wait_log("guard.list-o(n|ff) .*zone=bl.test" if sound is None else
+                   "guard.list-on .*zone=bl.test" if sound else "guard.list-off .*zone=bl.test")
+        return d
+    return start
+
+
+def try_rcpt(demo, address, *rcpts):
+    with Raw(Stranger(demo, address)) as s:
+        s.hello()
+        s.ok("MAIL FROM:<ann@sender.example>")
+        return [s.cmd(f"RCPT TO:<{r}>") for r in rcpts or (demo.USER1,)]
+
+
+def test_a_listed_address_is_refused_in_the_name_of_the_list(listing, dns):
+    d = listing(LISTED, "dnsbl=bl.test=127.0.0.2-11")
+    no, postmaster, abuse, short = try_rcpt(d, "203.0.113.9", d.USER1, "postmaster@example.test",
+                                            "abuse@example.test", "postmaster")
+    assert no == (550, ["5.7.1 203.0.113.9 is listed at bl.test"])
+    assert [postmaster[0], abuse[0], short[0]] == [250] * 3  # RFC 5321 4.5.1
+    assert try_rcpt(d, "203.0.113.10")[0][0] == 250, "listed, but for what does not count"
+    assert try_rcpt(d, "203.0.113.12")[0][0] == 250
+    assert "zone=bl.test action=reject" in d.wait_log("guard.listed .*rip=203.0.113.9")
+    for _ in range(3):
+        assert try_rcpt(d, "203.0.113.9")[0][0] == 550
+    assert dns.count("9.113.0.203.bl.test") == 1, "an answer is kept"
+
+
+def test_T149_an_error_of_the_list_is_no_listing(listing, dns):
+    d = listing(LISTED, "dnsbl=bl.test")
+    assert try_rcpt(d, "203.0.113.11")[0][0] == 250
+    assert dns.count("11.113.0.203.bl.test") == 1
+
+
+@pytest.mark.parametrize("zone,reason", [
+    ("x.bl.test A 127.0.0.2\n", "it does not list 127.0.0.2"),
+    (LISTED + "1.0.0.127.bl.test A 127.0.0.2\n", "it lists 127.0.0.1"),
+    ("2.0.0.127.bl.test A 192.0.2.80\n", "it answers with an error"),
+    ("2.0.0.127.bl.test SERVFAIL\n", "it does not answer")])
+def test_T149_a_list_that_fails_its_test_points_is_not_asked_until_it_recovers(listing, dns, zone, reason):
+    d = listing(zone, "dnsbl=bl.test", sound=False)
+    assert f'reason="{reason}"' in d.wait_log("guard.list-off")
+    assert try_rcpt(d, "203.0.113.9")[0][0] == 250
+    assert dns.count("9.113.0.203.bl.test") == 0
+    dns.load(LISTED)
+    d.wait_log("guard.list-on", 30)
+    assert try_rcpt(d, "203.0.113.9")[0][0] == 550
+
+
+def test_an_allow_list_overrules(listing):
+    d = listing(LISTED + ALLOWED, "dnsbl=bl.test", "dnswl=wl.test=127.0.*.1-3")
+    d.wait_log("guard.list-on .*zone=wl.test")
+    assert try_rcpt(d, "203.0.113.9")[0][0] == 250
+    d.wait_log("guard.listed .*rip=203.0.113.9 .*action=allow")
+
+
+def test_defer_and_log_do_what_they_say(listing):
+    d = listing(LISTED, "dnsbl=bl.test=127.0.0.2-11:defer bl.test:log")
+    assert try_rcpt(d, "203.0.113.9")[0] == (451, ["4.7.1 203.0.113.9 is listed at bl.test"])
+    assert try_rcpt(d, "203.0.113.10")[0][0] == 250
+    d.wait_log("guard.listed .*rip=203.0.113.10 .*action=log")
+
+
+def test_a_list_that_is_silent_holds_nobody_up_for_long(listing):
+    d = listing(SOUND + "9.113.0.203.bl.test DROP\n", "dnsbl=bl.test")
+    began = time.monotonic()
+    assert try_rcpt(d, "203.0.113.9")[0][0] == 250
+    assert time.monotonic() - began < 14
+    assert try_rcpt(d, "203.0.113.12")[0][0] == 250
+
+
+def test_many_connections_share_one_question(listing, dns):
+    d = listing(LISTED + "9.113.0.203.bl.test DELAY 0.1\n", "dnsbl=bl.test")
+    visitors = [Raw(Stranger(d, "203.0.113.9")) for _ in range(20)]
+    for s in visitors:
+        s.send(f"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<{d.USER1}>\r\nQUIT\r\n".encode())
+    for s in visitors:
+        assert [s.code() for _ in range(5)] == [220, 250, 250, 550, 221]
+        s.sock.close()
+    assert dns.count("9.113.0.203.bl.test") == 1
+
+
+def test_users_and_this_machine_are_asked_for_nowhere(listing, dns):
+    d = listing(LISTED, "dnsbl=bl.test")
+    with Raw(Stranger(d, "203.0.113.9"), port=d.SUBMISSIONS_PORT, tls=True) as s:
+        s.hello()
+        assert s.login(d.USER1, d.PASS1)[0] == 235
+        own = text(token()).replace(b"ann@sender.example", d.USER1.encode())
+        assert s.message(d.USER1, d.USER2, own)[0] == 250
+    with Raw(d) as s:
+        s.hello()
+        assert s.message("ann@sender.example", d.USER1, text(token()))[0] == 250
+    assert dns.count("9.113.0.203.bl.test") == 0
