@@ -11,9 +11,31 @@
 #include <sys/auxv.h>
 #endif
 
+/* Three streams at once keep the instruction's pipeline full; then they are put together by pushing
+ * one of them past as many zero bytes as the next is long. */
+enum { STREAM = 1024 };
+
 static uint32_t table[8][256]; /* table[k][b]: the effect of byte b, k bytes before the end */
+static uint32_t past[4][256];  /* past[k][b]: byte k of a sum is b, and STREAM zero bytes follow */
 static bool have_instruction;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static uint32_t past_zeros(uint32_t c)
+{
+	for (int i = 0; i < STREAM; i++)
+		c = c >> 8 ^ table[0][c & 0xff];
+	return c;
+}
+
+static void prepare_past(void)
+{
+	for (int k = 0; k < 4; k++)
+		for (uint32_t bit = 1; bit < 256; bit *= 2) {
+			past[k][bit] = past_zeros(bit << 8 * k);
+			for (uint32_t b = 1; b < bit; b++)
+				past[k][bit | b] = past[k][bit] ^ past[k][b];
+		}
+}
 
 static void prepare(void)
 {
@@ -27,6 +49,7 @@ static void prepare(void)
 	for (uint32_t i = 0; i < 256; i++)
 		for (int k = 1; k < 8; k++)
 			table[k][i] = table[k - 1][i] >> 8 ^ table[0][table[k - 1][i] & 0xff];
+	prepare_past();
 #if defined(__x86_64__)
 	have_instruction = __builtin_cpu_supports("sse4.2");
 #elif defined(__aarch64__)
@@ -46,32 +69,46 @@ static uint32_t by_table(uint32_t c, const unsigned char *p, size_t n)
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static uint32_t by_instruction(
-	uint32_t crc, const unsigned char *p, size_t n)
-{
-	uint64_t c = crc, v;
-
-	for (; n >= 8; n -= 8, p += 8) {
-		memcpy(&v, p, 8);
-		c = _mm_crc32_u64(c, v);
-	}
-	crc = (uint32_t)c;
-	for (; n; n--)
-		crc = _mm_crc32_u8(crc, *p++);
-	return crc;
-}
+#define WITH_INSTRUCTION __attribute__((target("sse4.2")))
+#define STEP8(c, v) (uint32_t) _mm_crc32_u64((c), (v))
+#define STEP1(c, v) _mm_crc32_u8((c), (v))
 #elif defined(__aarch64__)
-__attribute__((target("+crc"))) static uint32_t by_instruction(
-	uint32_t crc, const unsigned char *p, size_t n)
+#define WITH_INSTRUCTION __attribute__((target("+crc")))
+#define STEP8(c, v) __crc32cd((c), (v))
+#define STEP1(c, v) __crc32cb((c), (v))
+#endif
+
+#ifdef WITH_INSTRUCTION
+WITH_INSTRUCTION static inline uint32_t step(uint32_t c, const unsigned char *p)
 {
 	uint64_t v;
 
-	for (; n >= 8; n -= 8, p += 8) {
-		memcpy(&v, p, 8);
-		crc = __crc32cd(crc, v);
+	memcpy(&v, p, sizeof v);
+	return STEP8(c, v);
+}
+
+static uint32_t push_past(uint32_t c)
+{
+	return past[0][c & 0xff] ^ past[1][c >> 8 & 0xff] ^ past[2][c >> 16 & 0xff] ^
+		past[3][c >> 24];
+}
+
+WITH_INSTRUCTION static uint32_t by_instruction(uint32_t crc, const unsigned char *p, size_t n)
+{
+	for (; n >= 3 * STREAM; n -= 3 * STREAM, p += 3 * STREAM) {
+		uint32_t second = 0, third = 0;
+
+		for (size_t i = 0; i < STREAM; i += 8) {
+			crc = step(crc, p + i);
+			second = step(second, p + STREAM + i);
+			third = step(third, p + 2 * STREAM + i);
+		}
+		crc = push_past(push_past(crc) ^ second) ^ third;
 	}
+	for (; n >= 8; n -= 8, p += 8)
+		crc = step(crc, p);
 	for (; n; n--)
-		crc = __crc32cb(crc, *p++);
+		crc = STEP1(crc, *p++);
 	return crc;
 }
 #else

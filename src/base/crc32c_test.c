@@ -27,12 +27,12 @@ static void known_values_come_out(void **state)
 
 static void instruction_and_table_agree_at_every_length_and_cut(void **state)
 {
-	unsigned char p[300];
+	static unsigned char p[10000];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof p; i++)
 		p[i] = (unsigned char)(i * 7 + (i >> 3));
-	for (size_t n = 0; n < sizeof p; n++) {
+	for (size_t n = 0; n < sizeof p; n += n < 300 ? 1 : 97) {
 		uint32_t whole = crc32c(0, p, n);
 
 		assert_int_equal(whole, crc32c_table(0, p, n));
