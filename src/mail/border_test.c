@@ -99,8 +99,8 @@ static void what_others_say_of_themselves_stays(void **state)
 		"Authentication-Results: xmail.example.test; spf=pass",
 		"Authentication-Results: example.test; spf=pass",
 		"Authentication-Results: (mail.example.test;) other.example; spf=pass",
-		"Authentication-Results: spf=pass (sender IP is 192.0.2.1)\r\n"
-		" smtp.mailfrom=mail.example.test; dkim=none",
+		("Authentication-Results: spf=pass (sender IP is 192.0.2.1)\r\n"
+		 " smtp.mailfrom=mail.example.test; dkim=none"),
 		"ARC-Authentication-Results: i=1; mail.example.test; spf=pass",
 		"X-Authentication-Results: mail.example.test; spf=pass",
 		"Authentication-Results-Original: mail.example.test; spf=pass",

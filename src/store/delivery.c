@@ -550,7 +550,7 @@ static int read_held(
 
 enum held_outcome { HELD_GONE, HELD_DELIVERED, HELD_LATER };
 
-static enum held_outcome outcome_of(const struct err *why)
+static int outcome_of(const struct err *why)
 {
 	bool gone = why->kind == ERR_NOTFOUND || why->kind == ERR_DENIED ||
 		why->kind == ERR_DISABLED || why->kind == ERR_PERM;
