@@ -12,7 +12,12 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { VERIFIER_MAX = 512, VERIFIER_SALT = 16, VERIFIER_ROUNDS = 100000, VERIFIER_HASHES = 2 };
+enum {
+	VERIFIER_MAX = 512,
+	VERIFIER_SALT = 16,
+	VERIFIER_ROUNDS = 65536, /* more than this Cyrus SASL, which many clients use, refuses */
+	VERIFIER_HASHES = 2
+};
 
 /* Slices point into the bytes it was read from. */
 struct verifier {

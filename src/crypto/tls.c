@@ -4,6 +4,7 @@
 #include "crypto/tls_private.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,6 +321,33 @@ struct str tls_verify_error(const struct tls *t)
 	long why = SSL_get_verify_result(t->ssl);
 
 	return why == X509_V_OK ? STR("") : str_c(X509_verify_cert_error_string(why));
+}
+
+static bool add_pem(X509 *x, BIO *bio)
+{
+	return x && PEM_write_bio_X509(bio, x) == 1;
+}
+
+int tls_peer_chain(const struct tls *t, struct buf *pem, struct err *err)
+{
+	X509 *leaf = SSL_get0_peer_certificate(t->ssl);
+	STACK_OF(X509) *others = SSL_get_peer_cert_chain(t->ssl);
+	BIO *bio = leaf ? BIO_new(BIO_s_mem()) : NULL;
+	bool ok = bio && add_pem(leaf, bio);
+	char *p = NULL;
+	long n;
+
+	if (!leaf)
+		return err_set(err, ERR_NOTFOUND, "the peer has shown no certificate");
+	/* What a client gets of a server begins with the leaf once more. */
+	for (int i = t->server ? 0 : 1; ok && i < sk_X509_num(others); i++)
+		ok = add_pem(sk_X509_value(others, i), bio);
+	n = ok ? BIO_get_mem_data(bio, &p) : 0;
+	buf_add(pem, str_make(p, (size_t)n));
+	BIO_free(bio);
+	ERR_clear_error();
+	return ok && buf_ok(pem) ? 0
+				 : err_set(err, ERR_LIMIT, "the peer's certificates are too long");
 }
 
 /* RFC 5929 4.1: the hash of the certificate's signature, but never weaker than SHA-256. */

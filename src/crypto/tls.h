@@ -39,6 +39,12 @@ int tls_server_add(
 int tls_server_add_remote(struct tls_server *server, struct str chain, struct str key_id,
 	key_sign_fn *sign, void *arg, struct err *err);
 
+/* Ask clients for a certificate of one of these authorities (PEM); call it before adding
+ * certificates. One that shows none, or one that does not verify, is as welcome as before: see
+ * tls_peer_chain(). There are no session tickets then, so that every session has shown its own.
+ * ERR_PERM: no certificates. */
+int tls_server_ask_client(struct tls_server *server, struct str authorities, struct err *err);
+
 /* Session tickets (TLS 1.3 only). `keys`: one to three random keys of TLS_TICKET_KEY bytes; the
  * first seals, the others (older ones) only open. May be called again at any time. Without keys
  * there are no tickets. ERR_PERM: another length. */
@@ -94,6 +100,10 @@ struct str tls_sni(const struct tls *tls);     /* server: the name asked for, or
 bool tls_resumed(const struct tls *tls);
 /* Client: why the certificate did not verify, or empty when it did. */
 struct str tls_verify_error(const struct tls *tls);
+
+/* The certificates that the peer has shown, as PEM, leaf first; it has proven that it holds the
+ * leaf's key, and nothing else is known of them. ERR_NOTFOUND: none. */
+int tls_peer_chain(const struct tls *tls, struct buf *pem, struct err *err);
 
 /* Channel bindings for SCRAM. ERR_PERM when this session has none of that kind. */
 enum tls_binding {

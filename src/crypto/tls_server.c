@@ -49,6 +49,7 @@ struct tls_server {
 	size_t service_len;
 	char alpn[ALPN_MAX];
 	size_t alpn_len;
+	STACK_OF(X509) * client_authorities; /* NULL: clients are not asked for certificates */
 };
 
 /* ---- life ---- */
@@ -100,6 +101,7 @@ void tls_server_free(struct tls_server **server)
 		free(c);
 	}
 	map_free(&s->names);
+	x509_chain_free(&s->client_authorities);
 	secret_free(&s->tickets);
 	free(s);
 }
@@ -189,7 +191,7 @@ int tls_server_tickets(struct tls_server *s, const struct secret *keys, struct e
 		return -1;
 	secret_free(&s->tickets);
 	s->tickets = copy;
-	for (struct certificate *c = s->first; c; c = c->next)
+	for (struct certificate *c = s->first; c && !s->client_authorities; c = c->next)
 		SSL_CTX_set_num_tickets(c->ctx, TICKETS);
 	return 0;
 }
@@ -235,6 +237,35 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 	return 0;
 }
 
+/* ---- certificates of clients ---- */
+
+int tls_server_ask_client(struct tls_server *s, struct str authorities, struct err *err)
+{
+	x509_chain_free(&s->client_authorities);
+	s->client_authorities = x509_parse(authorities, err);
+	return s->client_authorities ? 0 : -1;
+}
+
+/* Whether it verifies matters to who asks for it (EXTERNAL), not to the handshake: a certificate
+ * for something else must not keep a client out. */
+static int on_client_certificate(int ok, X509_STORE_CTX *ctx)
+{
+	(void)ok;
+	(void)ctx;
+	return 1;
+}
+
+/* RFC 8446 4.3.2: the names of the authorities let a client choose the right certificate. */
+static bool ask_client(SSL_CTX *ctx, STACK_OF(X509) * authorities)
+{
+	for (int i = 0; i < sk_X509_num(authorities); i++)
+		if (SSL_CTX_add_client_CA(ctx, sk_X509_value(authorities, i)) != 1)
+			return false;
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_client_certificate);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+	return SSL_CTX_set_num_tickets(ctx, 0) == 1;
+}
+
 /* ---- adding ---- */
 
 static SSL_CTX *new_context(const struct tls_server *s, struct err *err)
@@ -252,7 +283,8 @@ static SSL_CTX *new_context(const struct tls_server *s, struct err *err)
 	if (SSL_CTX_set_cipher_list(ctx, CIPHERS) == 1 &&
 		SSL_CTX_set_session_id_context(
 			ctx, (const unsigned char *)s->service, (unsigned)s->service_len) == 1 &&
-		SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) == 1)
+		SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) == 1 &&
+		(!s->client_authorities || ask_client(ctx, s->client_authorities)))
 		return ctx;
 	SSL_CTX_free(ctx);
 	openssl_failed(err, ERR_TEMP, "set up TLS");

@@ -23,6 +23,13 @@ int x509_read(struct str chain, struct x509_facts *facts, struct err *err);
  * fit to the key? ERR_PERM with the reason. */
 int x509_check(struct str chain, const struct key *key, struct err *err);
 
+/* May a client log in with this chain, and as whom? It must lead to one of the `authorities` (PEM)
+ * today and be allowed to TLS clients; its one rfc822Name or SmtpUTF8Mailbox (RFC 8398) is appended
+ * to `address`. ERR_DENIED with why; ERR_PERM: not certificates. That the client holds the key is
+ * for the handshake to say. */
+int x509_check_client(
+	struct str chain, struct str authorities, struct buf *address, struct err *err);
+
 /* Make an authority: its certificate, signed by itself, as PEM. `name` is what people see. */
 int x509_make_authority(
 	const struct key *key, struct str name, unsigned days, struct buf *pem, struct err *err);

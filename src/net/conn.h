@@ -87,6 +87,8 @@ struct str conn_tls_version(const struct conn *c);
 struct str conn_tls_cipher(const struct conn *c);
 /* Why the peer's certificate did not verify, or empty when it did (client side). */
 struct str conn_tls_verify_error(const struct conn *c);
+/* The certificates that the peer has shown: see tls_peer_chain(). ERR_NOTFOUND: none. */
+int conn_tls_peer_chain(const struct conn *c, struct buf *pem, struct err *err);
 /* After ERR_CLOSED: the end came without TLS's goodbye (close_notify), so it may have been cut by
  * somebody in between. Never true without TLS. */
 bool conn_tls_truncated(const struct conn *c);

@@ -163,6 +163,12 @@ struct str conn_tls_verify_error(const struct conn *c)
 	return c->tls ? tls_verify_error(c->tls) : STR("");
 }
 
+int conn_tls_peer_chain(const struct conn *c, struct buf *pem, struct err *err)
+{
+	return c->tls ? tls_peer_chain(c->tls, pem, err)
+		      : err_set(err, ERR_NOTFOUND, "there is no TLS session");
+}
+
 bool conn_tls_truncated(const struct conn *c)
 {
 	return c->tls && tls_truncated(c->tls);

@@ -28,8 +28,9 @@ struct front {
 	struct link *store, *vault;
 	struct link *dns;                      /* NULL unless mx */
 	struct tls_server *tls[SERVICE_COUNT]; /* NULL: no certificate, offer no STARTTLS */
-	struct signal tls_changed;             /* ask the vault for certificates again */
-	int64_t tls_again;                     /* or at this time */
+	struct buf client_ca;      /* PEM: whose certificates clients are asked for; empty: none */
+	struct signal tls_changed; /* ask the vault for certificates again */
+	int64_t tls_again;         /* or at this time */
 	uint64_t call_next;
 	uint32_t txn_next;
 	struct map logins; /* by handle: where store_changed and store_handle_gone go */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "crypto/x509.h"
 #include "role/front_guard.h"
 
 #include <stdio.h>
@@ -41,10 +42,32 @@ int front_auth_password(
 	return settle(a, name, r, err);
 }
 
+/* Has the client shown a certificate that the vault will take? It looks again by itself. */
+static bool good_certificate(struct front_auth *a)
+{
+	struct buf chain = BUF(X509_CHAIN_MAX), address = BUF(SASL_NAME_MAX);
+	struct err why = ERR_INIT;
+
+	if (a->certificate == FRONT_UNSEEN) {
+		a->certificate = FRONT_BAD;
+		if (conn_tls_peer_chain(a->c, &chain, &why) < 0)
+			;
+		else if (x509_check_client(buf_str(&chain), buf_str(&a->front->client_ca), &address,
+				 &why) == 0)
+			a->certificate = FRONT_GOOD;
+		else
+			log_event(LOG_INFO, "auth.certificate", L_STR("rip", conn_peer(a->c)),
+				L_ERR(&why));
+		buf_free(&chain);
+		buf_free(&address);
+	}
+	return a->certificate == FRONT_GOOD;
+}
+
 /* T021: there is no login without TLS. */
 static unsigned ways(void *arg)
 {
-	const struct front_auth *a = arg;
+	struct front_auth *a = arg;
 	struct buf data = BUF(64);
 	struct err none = ERR_INIT;
 	unsigned found = 0;
@@ -55,6 +78,8 @@ static unsigned ways(void *arg)
 	if (conn_tls_binding(a->c, STR("tls-exporter"), &data, &none) == 0 ||
 		conn_tls_binding(a->c, STR("tls-server-end-point"), &data, &none) == 0)
 		found |= SASL_WAY_BINDING;
+	if (a->front->client_ca.n && good_certificate(a))
+		found |= SASL_WAY_CERTIFICATE;
 	buf_free(&data);
 	return found;
 }
@@ -159,6 +184,29 @@ static int scram_final(void *arg, const struct sasl_scram *m, struct buf *last, 
 	return settle(a, str_c(a->name), r, err);
 }
 
+static int certificate(void *arg, struct str name, struct err *err)
+{
+	struct front_auth *a = arg;
+	int64_t deadline = clock_after(CALL_SECONDS * CLOCK_SEC);
+	struct vault_certificate_req q = {
+		.service = (uint8_t)a->service, .peer = conn_peer(a->c), .name = name
+	};
+	struct vault_certificate_rep rep;
+	struct buf chain = BUF(X509_CHAIN_MAX);
+	struct reply hold = { 0 };
+	struct channel *ch = NULL;
+	int r = -1;
+
+	if (conn_tls_peer_chain(a->c, &chain, err) == 0)
+		ch = link_wait(a->front->vault, deadline, err);
+	q.chain = buf_str(&chain);
+	if (ch && vault_certificate(ch, &q, deadline, &rep, &hold, err) == 0)
+		r = front_enter(a->front, rep.token, rep.session, &a->login, err);
+	reply_free(&hold);
+	buf_free(&chain);
+	return settle(a, name, fault(r, err), err);
+}
+
 static void undo(void *arg)
 {
 	front_auth_end(arg);
@@ -176,7 +224,8 @@ void front_auth_begin(struct front_auth *a, struct front *f, struct conn *c, enu
 			.ways = ways,
 			.scram_first = scram_first,
 			.scram_final = scram_final,
-			.undo = undo } };
+			.undo = undo,
+			.certificate = certificate } };
 }
 
 void front_auth_end(struct front_auth *a)

@@ -22,6 +22,7 @@ struct front_auth {
 	bool in;
 	struct visitor *visitor; /* who is told of it (front_guard.h); may be NULL */
 	struct sasl_checks checks;
+	enum { FRONT_UNSEEN, FRONT_GOOD, FRONT_BAD } certificate; /* the client's, once looked at */
 	uint64_t exchange;            /* SCRAM: the vault's number for what is half done */
 	char name[SASL_NAME_MAX + 1]; /* and the name it began with */
 };

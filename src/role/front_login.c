@@ -1,7 +1,6 @@
 #include "role/front_login.h"
 
 #include "base/clock.h"
-#include "role/front_guard.h"
 #include "role/front_private.h"
 
 #include <string.h>

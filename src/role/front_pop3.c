@@ -5,7 +5,6 @@
 #include "role/front_auth.h"
 #include "role/front_guard.h"
 
-
 struct mailbox {
 	struct front *f;
 	struct conn *c;

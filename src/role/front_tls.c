@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "crypto/tls.h"
+#include "crypto/x509.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -86,7 +87,9 @@ static int make_servers(struct front *f, struct str identities, struct str ticke
 
 		if (tls_server_new(&server, services[s].name, services[s].alpn, err) < 0)
 			return -1;
-		if (add_identities(f, server, identities, &count, err) < 0 ||
+		if ((f->client_ca.n &&
+			    tls_server_ask_client(server, buf_str(&f->client_ca), err) < 0) ||
+			add_identities(f, server, identities, &count, err) < 0 ||
 			(count && tickets.n && add_tickets(server, tickets, err) < 0)) {
 			tls_server_free(&server);
 			return -1;
@@ -99,6 +102,28 @@ static int make_servers(struct front *f, struct str identities, struct str ticke
 	return 0;
 }
 
+/* Only where people log in. */
+static int fetch_client_ca(struct front *f, int64_t deadline, struct err *err)
+{
+	struct vault_client_ca_req q = { 0 };
+	struct vault_client_ca_rep a;
+	struct reply hold = { 0 };
+	struct channel *ch;
+	int r = -1;
+
+	if (!(f->who & (WHO_SUBMIT | WHO_MAILBOX)))
+		return 0;
+	ch = link_wait(f->vault, deadline, err);
+	if (ch && vault_client_ca(ch, &q, deadline, &a, &hold, err) == 0) {
+		buf_free(&f->client_ca);
+		f->client_ca = BUF(X509_CHAIN_MAX);
+		buf_add(&f->client_ca, a.pem);
+		r = buf_ok(&f->client_ca) ? 0 : err_set(err, ERR_TEMP, "out of memory");
+	}
+	reply_free(&hold);
+	return r;
+}
+
 static int fetch(struct front *f, int64_t *again, struct err *err)
 {
 	int64_t deadline = clock_after(ASK_SECONDS * CLOCK_SEC);
@@ -107,10 +132,11 @@ static int fetch(struct front *f, int64_t *again, struct err *err)
 	struct vault_ticket_keys_req kq = { 0 };
 	struct vault_ticket_keys_rep ka;
 	struct reply hold = { 0 }, key_hold = { 0 };
-	struct channel *ch = link_wait(f->vault, deadline, err);
+	struct channel *ch;
 	int r = -1;
 
-	if (ch && vault_identities(ch, &iq, deadline, &ia, &hold, err) == 0 &&
+	if (fetch_client_ca(f, deadline, err) == 0 && (ch = link_wait(f->vault, deadline, err)) &&
+		vault_identities(ch, &iq, deadline, &ia, &hold, err) == 0 &&
 		(ch = link_wait(f->vault, deadline, err)) &&
 		vault_ticket_keys(ch, &kq, deadline, &ka, &key_hold, err) == 0)
 		r = make_servers(f, ia.items, ka.keys, err);

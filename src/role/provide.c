@@ -43,6 +43,7 @@ static const struct file_row {
 	{ CONF_TLS_KEY, FILE_TLS_KEY, WHO_VAULT, "" },
 	{ CONF_SMARTHOST_PASSWORD, FILE_PASSWORD, WHO_VAULT, "smarthost" },
 	{ CONF_TLS_CA_FILE, FILE_CA, WHO_COURIER, "" },
+	{ CONF_AUTH_CLIENT_CA, FILE_CA, WHO_VAULT, "clients" },
 };
 
 /* ---- who a role becomes ---- */

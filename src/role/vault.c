@@ -35,6 +35,8 @@ static const struct route_row {
 	{ MSG_vault_regrant, true, vault_do_regrant },
 	{ MSG_vault_scram_first, true, vault_do_scram_first },
 	{ MSG_vault_scram_final, true, vault_do_scram_final },
+	{ MSG_vault_certificate, true, vault_do_certificate },
+	{ MSG_vault_client_ca, false, vault_do_client_ca },
 	{ MSG_vault_identities, false, vault_do_identities },
 	{ MSG_vault_ticket_keys, false, vault_do_ticket_keys },
 	{ MSG_vault_provider, true, vault_do_provider },
@@ -154,7 +156,8 @@ int role_vault_prepare(struct role *r, struct err *err)
 	if (fd < 0)
 		err_set(err, ERR_PERM, "the master gave no sealing key file");
 	else if (seal_load(fd, &self.seal, err) == 0 &&
-		vault_read_password_file(r, "smarthost", &self.smarthost, err) == 0)
+		vault_read_password_file(r, "smarthost", &self.smarthost, err) == 0 &&
+		vault_client_ca_prepare(&self, err) == 0)
 		done = vault_identities_prepare(&self, err);
 out:
 	if (fd >= 0)
@@ -188,6 +191,7 @@ static void end(struct vault *v)
 	vault_identities_free(v);
 	vault_login_end(v);
 	secret_free(&v->smarthost);
+	buf_free(&v->client_ca);
 	seal_free(&v->seal);
 	*v = (struct vault){ 0 };
 }

@@ -3,6 +3,7 @@
  *	vault.c           start, peers, which request goes where
  *	vault_login.c     passwords: check, set, grant, regrant
  *	vault_scram.c     SCRAM: half-done exchanges
+ *	vault_certificate.c  logins by certificate
  *	vault_hash.c      how many slow hashes run at once
  *	vault_identity.c  certificates and their private keys
  *	vault_secret.c    sealed bytes in the directory; provider passwords
@@ -60,6 +61,7 @@ struct vault {
 	uint64_t sets;    /* and how many have been so far */
 	struct vault_identities *identities;
 	struct vault_tickets *tickets;
+	struct buf client_ca;    /* PEM; empty: nobody logs in by certificate */
 	struct secret smarthost; /* from a settings file; may be none */
 	size_t tasks;            /* requests under way in tasks of their own */
 	uint64_t logins, failures, limited;
@@ -114,6 +116,10 @@ vault_do_fn vault_do_login, vault_do_regrant, vault_do_password_set;
 int vault_exchanges_begin(struct vault *v, struct err *err);
 void vault_exchanges_free(struct vault *v);
 vault_do_fn vault_do_scram_first, vault_do_scram_final;
+
+/* vault_certificate.c */
+int vault_client_ca_prepare(struct vault *v, struct err *err);
+vault_do_fn vault_do_client_ca, vault_do_certificate;
 
 /* vault_secret.c: `kind` is a SECRET_ number. ERR_NOTFOUND; ERR_DENIED: sealed by another key. */
 int vault_secret_get(

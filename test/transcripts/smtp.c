@@ -10,11 +10,15 @@
  * else exists. Other domains only after a login. A message that holds "X-Fail: KIND" fails at its
  * end.
  *
- * Facts: "begin FROM proto=... [options]", "to ADDRESS [options]", "stored BYTES", "login NAME".
+ * "scram", "plus", "token" and "certificate" add ways to log in.
+ *
+ * Facts: "first MESSAGE" (SCRAM), "token of NAME", "undone", "begin FROM proto=... [options]", "to
+ * ADDRESS [options]", "stored BYTES", "login NAME".
  */
 #include "script.h"
 
 #include "base/clock.h"
+#include "sasl/sasl.h"
 #include "smtp/server.h"
 
 #include <string.h>
@@ -36,6 +40,82 @@ static int start_tls(void *arg, struct conn *c, struct err *err)
 	if (next.n == 0)
 		return err_set(err, ERR_PROTO, "the handshake failed");
 	conn_mem_feed(c, next);
+	return 0;
+}
+
+/* Ways to log in, as the options "scram", "plus", "token" and "certificate" say. The proof is right
+ * when it is 32 octets "y", the binding when it is "tls-exporter"; the token "good" is ann's; the
+ * certificate is hers. */
+static unsigned ways(void *arg)
+{
+	const struct stage *st = arg;
+	unsigned found = 0;
+
+	if (script_has(st->script, STR("scram")))
+		found |= SASL_WAY_SCRAM;
+	if (script_has(st->script, STR("plus")))
+		found |= SASL_WAY_BINDING;
+	if (script_has(st->script, STR("token")))
+		found |= SASL_WAY_TOKEN;
+	if (script_has(st->script, STR("certificate")))
+		found |= SASL_WAY_CERTIFICATE;
+	return found;
+}
+
+static int scram_first(
+	void *arg, const struct sasl_scram *m, struct buf *challenge, struct err *err)
+{
+	struct stage *st = arg;
+
+	buf_addf(&st->out->facts, "first " STR_F "\n", STR_A(m->message));
+	buf_add(challenge, STR("r=abcdef,s=c2FsdA==,i=4096"));
+	return 0;
+}
+
+static int scram_final(void *arg, const struct sasl_scram *m, struct buf *last, struct err *err)
+{
+	struct stage *st = arg;
+	struct scram_final f;
+
+	if (scram_read_final(m->hash, m->message, &f, err) < 0)
+		return -1;
+	if (f.proof[0] == 'l')
+		return err_set(err, ERR_LIMIT, "too many");
+	if (f.proof[0] != 'y')
+		return err_set(err, ERR_DENIED, "wrong");
+	st->logged_in = true;
+	buf_add(last, STR("v=c2lnbmVk"));
+	return 0;
+}
+
+static void undo(void *arg)
+{
+	struct stage *st = arg;
+
+	st->logged_in = false;
+	buf_add(&st->out->facts, STR("undone\n"));
+}
+
+static int token(void *arg, struct str name, const struct secret *token, struct err *err)
+{
+	struct stage *st = arg;
+
+	buf_addf(&st->out->facts, "token of " STR_F "\n", STR_A(name));
+	if (secret_eq(token, STR("later")))
+		return err_set(err, ERR_TEMP, "no checker");
+	if (!secret_eq(token, STR("good")))
+		return err_set(err, ERR_DENIED, "wrong");
+	st->logged_in = true;
+	return 0;
+}
+
+static int certificate(void *arg, struct str name, struct err *err)
+{
+	struct stage *st = arg;
+
+	if (name.n && !str_eqi(name, STR("ann@mx.test")))
+		return err_set(err, ERR_DENIED, "somebody else's");
+	st->logged_in = true;
 	return 0;
 }
 
@@ -227,10 +307,13 @@ static void play(struct script *s, struct conn *c, struct outcome *o)
 {
 	struct stage st = { .script = s, .out = o, .message = BUF(8 << 20) };
 	struct smtp_server server = { .name = STR("mx.test"), .limits = SMTP_LIMITS };
-	const struct smtp_policy policy = { &st, STR("t1"), start_tls, login, mail, rcpt, data,
-		body, commit, reset };
+	const struct sasl_checks checks = { &st, ways, scram_first, scram_final, undo, token,
+		certificate };
+	struct smtp_policy policy = { &st, STR("t1"), start_tls, login, mail, rcpt, data, body,
+		commit, reset };
 	struct err err = ERR_INIT;
 
+	policy.checks = &checks;
 	configure(s, &server);
 	o->end = smtp_serve(c, &server, &policy, &err) == 0 ? STR("ok")
 							    : str_c(err_kind_name(err.kind));
