@@ -49,7 +49,8 @@ static const struct command {
 		"    @DOMAIN is the catch-all; with an owner it is a list",
 		"addresses that lead elsewhere" },
 	{ "queue", cli_queue, ONLINE,
-		"queue [list | retry ID | hold ID | release ID | drop ID] (ID may be \"all\")",
+		"queue [list | retry ID | hold ID | release ID | drop ID] (ID may be \"all\", or a"
+		" login: all that it has sent)",
 		"mail on its way out" },
 	{ "trace", cli_trace, ONLINE, "trace ADDRESS|ID", "where did this message go?" },
 	{ "send", cli_send, ONLINE,

@@ -5,6 +5,7 @@
 #include "mail/queue_id.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
 static struct str state_name(uint8_t state)
@@ -66,8 +67,10 @@ static int change(struct cli *c, const char *id, uint8_t op, struct err *err)
 	struct channel *store;
 	int r;
 
-	if (!str_eq(str_c(id), STR("all")) && !queue_id_parse(str_c(id), &q.message))
-		return err_set(err, ERR_NOTFOUND, "%s is no queue id", id);
+	if (str_find(str_c(id), '@') < strlen(id))
+		q.login = str_c(id);
+	else if (!str_eq(str_c(id), STR("all")) && !queue_id_parse(str_c(id), &q.message))
+		return err_set(err, ERR_NOTFOUND, "%s is no queue id and no login", id);
 	store = cli_store(c, err);
 	r = store ? store_queue_change(store, &q, cli_deadline(), &a, &hold, err) : -1;
 	if (r == 0 && a.changed == 0)
@@ -98,7 +101,7 @@ int cli_queue(struct cli *c)
 		if (!str_eq(str_c(verb), verbs[i].verb))
 			continue;
 		if (!id)
-			return cli_usage(c, "which message? (an id, or \"all\")");
+			return cli_usage(c, "which message? (an id, a login, or \"all\")");
 		return change(c, id, verbs[i].op, &err) < 0 ? cli_fail(c, &err) : EX_OK;
 	}
 	return cli_usage(c, "\"%s\" is not known", verb);

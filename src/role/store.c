@@ -442,6 +442,7 @@ static void clock_task(void *arg)
 	do {
 		err = ERR_INIT;
 		store_grants_expire(s);
+		store_alarm_rest(s);
 		if (s->next_due <= clock_wall()) {
 			s->next_due = QUEUE_NEVER;
 			store_say_due(s);

@@ -442,6 +442,19 @@ static int operator_sender(struct view *v, struct str sender, struct err *err)
 	return local < 0 ? -1 : 0;
 }
 
+static void note_frozen(struct work *w, const struct txn *t)
+{
+	w->touched = t->frozen;
+	if (!t->frozen)
+		return;
+	w->tell = t->frozen_tell;
+	buf_free(&w->text); /* of a failed attempt */
+	w->text = BUF(sizeof t->frozen_why);
+	buf_add(&w->text, str_c(t->frozen_why));
+	buf_addc(&w->text, '\0');
+	w->after = store_alarm_frozen;
+}
+
 static int do_deliver(struct txn *t, struct store_job *job, struct err *err)
 {
 	struct work *w = work_of(job);
@@ -475,12 +488,29 @@ static int do_deliver(struct txn *t, struct store_job *job, struct err *err)
 		goto out;
 	if (delivery_accept(t, &d, &a.local, &a.queued, err) < 0)
 		goto out;
+	note_frozen(w, t);
 	store_deliver_rep_put(&job->answer, &a);
 	r = store_role_fits(job, err);
 out:
 	buf_free(&how);
 	free(rcpts);
 	return r;
+}
+
+/* NULL: the request has been answered. */
+static struct work *begin(struct peer *p, struct request *req, uint64_t call,
+	int (*write)(struct txn *t, struct store_job *job, struct err *err))
+{
+	struct err err = ERR_INIT;
+	struct work *w = store_work_new(p, req, &err);
+
+	if (!w) {
+		request_fail(&req, &err);
+		return NULL;
+	}
+	w->job.call = call;
+	w->job.write = write;
+	return w;
 }
 
 static bool authorise(struct work *w, uint32_t number, uint32_t scope)
@@ -511,16 +541,10 @@ void store_on_deliver(struct peer *p, struct request *req)
 		malformed(req, &err);
 		return;
 	}
-	w = store_work_new(p, req, &err);
-	if (!w) {
-		request_fail(&req, &err);
+	w = begin(p, req, q.call, do_deliver);
+	if (!w || (p->who == WHO_SUBMIT && !authorise(w, q.handle, SCOPE_SUBMIT)))
 		return;
-	}
-	if (p->who == WHO_SUBMIT && !authorise(w, q.handle, SCOPE_SUBMIT))
-		return;
-	w->job.call = q.call;
 	w->job.lazy = true;
-	w->job.write = do_deliver;
 	commit(w, q.txn);
 }
 
@@ -552,16 +576,9 @@ void store_on_append(struct peer *p, struct request *req)
 		malformed(req, &err);
 		return;
 	}
-	w = store_work_new(p, req, &err);
-	if (!w) {
-		request_fail(&req, &err);
-		return;
-	}
-	if (!authorise(w, q.handle, SCOPE_MAIL))
-		return;
-	w->job.call = q.call;
-	w->job.write = do_append;
-	commit(w, q.txn);
+	w = begin(p, req, q.call, do_append);
+	if (w && authorise(w, q.handle, SCOPE_MAIL))
+		commit(w, q.txn);
 }
 
 /* ---- results of the courier, maybe with a report ---- */
@@ -617,13 +634,9 @@ void store_on_result(struct peer *p, struct request *req)
 		malformed(req, &err);
 		return;
 	}
-	w = store_work_new(p, req, &err);
-	if (!w) {
-		request_fail(&req, &err);
+	w = begin(p, req, q.call, do_result);
+	if (!w)
 		return;
-	}
-	w->job.call = q.call;
-	w->job.write = do_result;
 	w->after = after_result;
 	if (!q.txn) {
 		store_work_submit(w);

@@ -84,6 +84,7 @@ struct work {
 	uint64_t touched; /* an account whose handles may have to end */
 	uint64_t mailbox; /* locked for this select */
 	struct buf text;  /* of a work of ours, or what is to be said afterwards */
+	bool tell;        /* an account was frozen and its owner is to be told */
 	struct intake *intake;
 	void (*after)(struct work *w); /* on the loop's thread, before the answer goes out */
 };
@@ -103,7 +104,7 @@ struct store_role {
 	size_t buffered, works;
 	int64_t next_due; /* seconds since 1970; when to wake the courier */
 	struct signal due, idle;
-	bool closing;
+	bool closing, alarms_begun;
 };
 
 static inline struct work *work_of(struct store_job *job)
@@ -164,6 +165,11 @@ void store_on_rcpt(struct peer *p, struct request *req);
 void store_on_sender(struct peer *p, struct request *req);
 void store_on_login(struct peer *p, struct request *req);
 void store_on_secret_get(struct peer *p, struct request *req);
+
+/* store_alarm.c: mail was frozen (store/sending.h). */
+void store_alarm_frozen(struct work *w);
+/* Who has not been told before the last end; once, when there is a peer. */
+void store_alarm_rest(struct store_role *s);
 
 /* store_queue.c */
 void store_on_lease_body(struct peer *p, struct request *req);

@@ -4,8 +4,11 @@
 #include "store/directory.h"
 #include "store/names.h"
 #include "store/queue.h"
+#include "store/sending.h"
 #include "store/trace.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 _Static_assert((int)QUEUE_RETRY == (int)QUEUE_OP_RETRY && (int)QUEUE_HOLD == (int)QUEUE_OP_HOLD &&
@@ -194,12 +197,15 @@ int store_do_queue(struct view *v, struct store_job *job, struct err *err)
 
 int store_do_queue_change(struct txn *t, struct store_job *job, struct err *err)
 {
+	struct directory_login who = { 0 };
 	uint32_t changed;
 	ASKED(store_queue_change, q);
 
 	if (q.op < QUEUE_RETRY || q.op > QUEUE_DROP)
 		return err_set(err, ERR_PERM, "no such operation on the queue");
-	if (queue_change(t, q.message, (enum queue_op)q.op, &changed, err) < 0)
+	if (q.login.n && directory_login(&t->view, q.login, &who, err) < 0)
+		return -1;
+	if (queue_change(t, q.message, who.account, (enum queue_op)q.op, &changed, err) < 0)
 		return -1;
 	return ANSWER(store_queue_change, .changed = changed);
 }
@@ -209,11 +215,19 @@ int store_do_status(struct view *v, struct store_job *job, struct err *err)
 	struct directory_figures d;
 	struct queue_figures queue;
 	struct store_figures f;
+	uint64_t frozen = 0;
 	ASKED(store_status, q);
 
-	if (directory_figures(v, &d, err) < 0 || queue_figures(v, &queue, err) < 0)
+	if (directory_figures(v, &d, err) < 0 || queue_figures(v, &queue, err) < 0 ||
+		(queue.held && sending_frozen_accounts(v, &frozen, err) < 0))
 		return -1;
 	store_figures(v->store, &f);
+	if (frozen && !f.alarm[0])
+		snprintf(f.alarm, sizeof f.alarm,
+			"mail of %" PRIu64
+			" account%s is frozen, being over its cap: `eilpost queue` shows it, "
+			"`eilpost queue release ID|LOGIN` sends it",
+			frozen, frozen == 1 ? "" : "s");
 	return ANSWER(store_status, .accounts = d.accounts, .domains = d.domains,
 		.emails = d.emails, .queued = queue.queued, .held = queue.held,
 		.oldest = queue.oldest, .free_bytes = f.free_bytes, .log_bytes = f.log_bytes,

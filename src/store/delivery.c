@@ -3,15 +3,19 @@
 #include "base/crc32c.h"
 #include "base/map.h"
 #include "mail/address.h"
+#include "mail/queue_id.h"
 #include "store/directory.h"
 #include "store/entry.h"
 #include "store/mailbox.h"
 #include "store/names.h"
 #include "store/queue.h"
+#include "store/sending.h"
 
 #include <endian.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum { DESTINATIONS_MAX = 70000, PREFIX_MAX = 8192, TRACE_TEXT = 600, HELD_AGAIN = 600 };
 
@@ -26,6 +30,9 @@ struct handout {
 	struct destination *told;         /* delivered here, and the sender wants to hear of it */
 	const struct delivery_rcpt *rcpt; /* whose destinations are being added */
 	uint32_t locals, queued, tolds;   /* queued: with those who are only told of */
+	struct list *lists;
+	uint32_t listed; /* members of lists; not in `queued` */
+	struct sending sending;
 	uint64_t body;
 	bool several; /* the recipient leads to more than one of them */
 	unsigned refusals;
@@ -34,10 +41,19 @@ struct handout {
 
 /* What has to be known of a destination besides its address. */
 struct queued {
-	struct destination d; /* first */
-	const struct delivery_rcpt *rcpt;
-	struct str why; /* it is in `gone` */
-	bool direct;    /* not by way of an alias */
+	struct destination d;             /* first */
+	const struct delivery_rcpt *rcpt; /* NULL: of a list */
+	struct str why;                   /* it is in `gone` */
+	bool direct;                      /* not by way of an alias */
+};
+
+/* What a list sends on: a message of its own in the queue (RFC 5321 3.9.2). */
+struct list {
+	struct list *next;
+	uint64_t id;
+	struct str owner;
+	struct destination *members;
+	uint32_t count;
 };
 
 static bool first_time(struct handout *h, const struct destination *d)
@@ -70,6 +86,46 @@ static struct str domain_of(struct str address)
 
 	str_rcut(address, '@', &local, &domain);
 	return domain;
+}
+
+/* A report has no sender and must cause none, so it keeps that on its way through a list. */
+static bool has_owner(const struct handout *h, const struct destination *d)
+{
+	return d->owner.n && h->d->sender.n;
+}
+
+static int add_member(struct handout *h, const struct destination *d, struct err *err)
+{
+	struct queued *q = arena_alloc(&h->arena, sizeof *q);
+	struct list *l = h->lists;
+
+	while (l && !str_eq(l->owner, d->owner))
+		l = l->next;
+	if (!l) {
+		l = arena_alloc(&h->arena, sizeof *l);
+		if (!l)
+			return err_set(err, ERR_LIMIT, "too many recipients");
+		*l = (struct list){ .next = h->lists, .owner = d->owner };
+		if (getrandom(&l->id, sizeof l->id, 0) != sizeof l->id)
+			return err_sys(err, "draw random bytes for", "a queue id");
+		h->lists = l;
+	}
+	if (!q)
+		return err_set(err, ERR_LIMIT, "too many recipients");
+	*q = (struct queued){
+		.d = { .next = l->members, .address = d->address, .domain = d->domain }
+	};
+	l->members = &q->d;
+	l->count++;
+	h->listed++;
+	return 0;
+}
+
+static int add_elsewhere(struct handout *h, const struct destination *d, struct err *err)
+{
+	if (has_owner(h, d))
+		return add_member(h, d, err);
+	return add_queued(h, &h->elsewhere, d->address, d->domain, err);
 }
 
 /* Accepted at RCPT and not to be delivered after all: it is owed a report. */
@@ -140,13 +196,11 @@ static int add_destinations(struct handout *h, struct destination *d, struct err
 	while (d) {
 		struct destination *next = d->next;
 
-		if (h->locals + h->queued >= DESTINATIONS_MAX)
+		if (h->locals + h->queued + h->listed >= DESTINATIONS_MAX)
 			return err_set(err, ERR_LIMIT, "too many recipients");
 		/* One delivery per mailbox, however many ways lead to it. */
-		if (d->account ? first_time(h, d) && add_mailbox(h, d, err) < 0
-			       : first_time(h, d) &&
-					add_queued(h, &h->elsewhere, d->address, d->domain, err) <
-						0)
+		if (first_time(h, d) &&
+			(d->account ? add_mailbox(h, d, err) : add_elsewhere(h, d, err)) < 0)
 			return -1;
 		d = next;
 	}
@@ -318,7 +372,7 @@ static int deliver_one(struct handout *h, const struct destination *to, struct e
 
 	/* RFC 5321 4.4: at the end of its way a message gets a Return-Path. */
 	buf_add(&prefix, STR("Return-Path: <"));
-	buf_add(&prefix, h->d->sender);
+	buf_add(&prefix, has_owner(h, to) ? to->owner : h->d->sender);
 	buf_add(&prefix, STR(">\r\nDelivered-To: "));
 	buf_add(&prefix, to->delivered_to);
 	buf_add(&prefix, STR("\r\n"));
@@ -347,38 +401,43 @@ static int64_t first_time_due(const struct handout *h)
 	return second > h->t->now ? second : h->t->now;
 }
 
-static int queue_one(struct handout *h, const struct queued *q, uint8_t state, struct err *err)
+static int say_why(
+	struct handout *h, const struct effect_queue_rcpt *e, struct str why, struct err *err)
 {
+	const struct effect_queue_state state = { .id = e->id,
+		.state = e->state,
+		.next = e->next,
+		.status = STR(""),
+		.reply = why,
+		.remote = STR("") };
+
+	return why.n ? emit_queue_state(h->t, &state, err) : 0;
+}
+
+static int queue_one(
+	struct handout *h, uint64_t message, const struct queued *q, uint8_t state, struct err *err)
+{
+	const bool held = state == STORE_HELD;
 	const struct effect_queue_rcpt e = { .id = h->t->apply.next->rcpt,
-		.message = h->d->id,
+		.message = message,
 		.domain = q->d.domain,
 		.address = q->d.address,
-		.orcpt = q->rcpt->orcpt,
-		.notify = q->rcpt->notify,
+		.orcpt = q->rcpt ? q->rcpt->orcpt : STR(""),
+		.notify = q->rcpt ? q->rcpt->notify : 0,
 		.state = state,
-		.next = first_time_due(h) };
-	const struct effect_queue_rrvs rrvs = { e.id, q->rcpt->rrvs, q->rcpt->rrvs_mode };
+		.next = held ? QUEUE_NEVER : first_time_due(h) };
+	const struct effect_queue_rrvs rrvs = { e.id, q->rcpt ? q->rcpt->rrvs : 0,
+		q->rcpt ? q->rcpt->rrvs_mode : 0 };
+	const struct str why = held ? str_c(h->sending.why) : q->why;
 
-	if (emit_queue_rcpt(h->t, &e, err) < 0 ||
-		(q->why.n &&
-			emit_queue_state(h->t,
-				&(struct effect_queue_state){ .id = e.id,
-					.state = state,
-					.next = e.next,
-					.status = STR(""),
-					.reply = q->why,
-					.remote = STR("") },
-				err) < 0) ||
+	if (emit_queue_rcpt(h->t, &e, err) < 0 || say_why(h, &e, why, err) < 0 ||
 		(rrvs.rrvs && q->direct && emit_queue_rrvs(h->t, &rrvs, err) < 0))
 		return -1;
 	queue_expect(h->t->leases, e.domain, e.next);
 	if (state == STORE_DELIVERED)
 		return 0;
-	return trace(h, "queued", q->d.address,
-		state == STORE_FAILED              ? STR("gone meanwhile: will be reported")
-			: h->d->options.hold_until ? STR("held, as its sender wishes")
-						   : STR(""),
-		err);
+	return trace(h, held ? "held" : "queued", q->d.address,
+		why.n || !h->d->options.hold_until ? why : STR("held, as its sender wishes"), err);
 }
 
 static int put_options(struct handout *h, struct err *err)
@@ -406,12 +465,18 @@ static int put_options(struct handout *h, struct err *err)
 	return r;
 }
 
-static int queue_all(struct handout *h, struct destination *list, uint8_t state, struct err *err)
+static int queue_all(struct handout *h, uint64_t message, struct destination *list, uint8_t state,
+	struct err *err)
 {
 	for (struct destination *q = list; q; q = q->next)
-		if (queue_one(h, (const struct queued *)q, state, err) < 0)
+		if (queue_one(h, message, (const struct queued *)q, state, err) < 0)
 			return -1;
 	return 0;
+}
+
+static uint8_t state_of(const struct handout *h)
+{
+	return h->sending.frozen ? STORE_HELD : STORE_DEFERRED;
 }
 
 static int put_queue(struct handout *h, struct err *err)
@@ -430,12 +495,78 @@ static int put_queue(struct handout *h, struct err *err)
 		.prefix = d->prefix };
 
 	if (emit_queue_put(h->t, &e, err) < 0 ||
-		queue_all(h, h->elsewhere, STORE_DEFERRED, err) < 0 ||
-		queue_all(h, h->home, STORE_HOME, err) < 0 ||
-		queue_all(h, h->gone, STORE_FAILED, err) < 0 ||
-		queue_all(h, h->told, STORE_DELIVERED, err) < 0)
+		queue_all(h, d->id, h->elsewhere, state_of(h), err) < 0 ||
+		queue_all(h, d->id, h->home, STORE_HOME, err) < 0 ||
+		queue_all(h, d->id, h->gone, STORE_FAILED, err) < 0 ||
+		queue_all(h, d->id, h->told, STORE_DELIVERED, err) < 0)
 		return -1;
 	return put_options(h, err);
+}
+
+/* Neither the sender's ENVID nor what it wants to be told belongs to a list (RFC 3461 5.2.7.3). */
+static int put_list(struct handout *h, const struct list *l, struct err *err)
+{
+	const struct delivery *d = h->d;
+	const struct effect_queue_put e = { .rcpts = l->count,
+		.id = l->id,
+		.account = d->account,
+		.sender = l->owner,
+		.arrived = h->t->now,
+		.size = d->prefix.n + d->body.size,
+		.flags = d->flags,
+		.envid = STR(""),
+		.body = h->body,
+		.prefix = d->prefix };
+	char id[QUEUE_ID_SIZE];
+
+	queue_id_print(l->id, id);
+	if (trace(h, "list", l->owner, str_c(id), err) < 0 || emit_queue_put(h->t, &e, err) < 0)
+		return -1;
+	return queue_all(h, l->id, l->members, state_of(h), err);
+}
+
+static int put_lists(struct handout *h, struct err *err)
+{
+	for (const struct list *l = h->lists; l; l = l->next)
+		if (put_list(h, l, err) < 0)
+			return -1;
+	return 0;
+}
+
+static uint32_t links_of(const struct handout *h)
+{
+	uint32_t n = h->locals + (h->queued ? 1 : 0);
+
+	for (const struct list *l = h->lists; l; l = l->next)
+		n++;
+	return n;
+}
+
+/* Who submits may not send without end. Where an alias leads its maker has decided, so only those
+ * count that were named. */
+static int take_sending(struct handout *h, struct err *err)
+{
+	struct sending *s = &h->sending;
+	struct str *addresses;
+
+	s->account = h->d->account;
+	if (!s->account || (!h->elsewhere && !h->lists))
+		return 0;
+	addresses = arena_array(&h->arena, h->queued + 1, sizeof *addresses);
+	if (!addresses)
+		return err_set(err, ERR_LIMIT, "too many recipients");
+	for (const struct destination *d = h->elsewhere; d; d = d->next)
+		if (((const struct queued *)d)->direct)
+			addresses[s->count++] = d->address;
+	s->addresses = addresses;
+	if (sending_take(h->t, s, err) < 0)
+		return -1;
+	if (s->frozen) {
+		h->t->frozen = s->account;
+		h->t->frozen_tell = s->tell;
+		snprintf(h->t->frozen_why, sizeof h->t->frozen_why, "%s", s->why);
+	}
+	return 0;
 }
 
 static int trace_arrival(struct handout *h, struct err *err)
@@ -444,7 +575,7 @@ static int trace_arrival(struct handout *h, struct err *err)
 	int r;
 
 	buf_addf(&text, "%" PRIu64 " bytes, %u here, %u to send", h->d->prefix.n + h->d->body.size,
-		h->locals, h->queued - h->tolds);
+		h->locals, h->queued - h->tolds + h->listed);
 	buf_add(&text, STR(", from "));
 	buf_add(&text, str_head(h->d->how, 400));
 	r = trace(h, "accepted", h->d->sender, buf_str(&text), err);
@@ -456,13 +587,16 @@ static int trace_arrival(struct handout *h, struct err *err)
 
 static int hand_out(struct handout *h, struct err *err)
 {
-	if (put_body(h->t, &h->d->body, h->locals + (h->queued ? 1 : 0), &h->body, err) < 0 ||
+	if (take_sending(h, err) < 0 ||
+		put_body(h->t, &h->d->body, links_of(h), &h->body, err) < 0 ||
 		trace_arrival(h, err) < 0)
 		return -1;
 	for (struct destination *to = h->local; to; to = to->next)
 		if (deliver_one(h, to, err) < 0)
 			return -1;
-	return h->queued ? put_queue(h, err) : 0;
+	if (h->queued && put_queue(h, err) < 0)
+		return -1;
+	return put_lists(h, err);
 }
 
 int delivery_accept(
@@ -488,17 +622,18 @@ int delivery_accept(
 		if (add_rcpt(&h, err) < 0)
 			goto out;
 	}
-	if (h.refusals && !h.local && !h.home && !h.elsewhere) {
+	if (h.refusals && !h.local && !h.home && !h.elsewhere && !h.lists) {
 		*err = h.refused;
 		goto out;
 	}
-	if (h.locals + h.queued == 0 || (h.gone && !h.local && !h.home && !h.elsewhere)) {
+	if (h.locals + h.queued + h.listed == 0 ||
+		(h.gone && !h.local && !h.home && !h.elsewhere && !h.lists)) {
 		err_set(err, ERR_NOTFOUND, "no such user here");
 		goto out;
 	}
 	r = hand_out(&h, err);
 	*local = h.locals;
-	*queued = h.queued - h.tolds;
+	*queued = h.queued - h.tolds + h.listed;
 out:
 	map_free(&h.met);
 	arena_free(&h.arena);

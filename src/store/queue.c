@@ -2,6 +2,7 @@
 #include "store/queue.h"
 #include "store/body.h"
 #include "store/names.h"
+#include "store/sending.h"
 
 #include <inttypes.h>
 
@@ -99,6 +100,34 @@ static int state_when_released(struct txn *t, struct str domain, uint8_t *state,
 	return 0;
 }
 
+/* Somebody has looked at it: it is what its account wants. */
+static int release_frozen(struct txn *t, struct found *f, struct err *err)
+{
+	struct buf address = BUF(1024);
+	uint64_t account = 0;
+	struct rows *r;
+	int got;
+
+	if (!str_starts(f->now.reply, STR(SENDING_FROZEN)))
+		return 0;
+	f->now.reply = STR("");
+	if (db_query(t->view.db, &r,
+		    "SELECT m.account, q.address FROM queue_rcpt q, queue_message m"
+		    " WHERE q.id = $1 AND m.id = q.message",
+		    DB_ARGS(ID(f->id)), err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1) {
+		account = (uint64_t)rows_int(r, 0);
+		buf_add(&address, rows_str(r, 1));
+	}
+	rows_free(&r);
+	if (got == 1)
+		got = sending_know(t, account, buf_str(&address), err);
+	buf_free(&address);
+	return got;
+}
+
 static int change_one(struct txn *t, struct found *f, enum queue_op op, struct err *err)
 {
 	const char *event = "retry";
@@ -113,7 +142,8 @@ static int change_one(struct txn *t, struct found *f, enum queue_op op, struct e
 		event = "held";
 		break;
 	case QUEUE_OP_RELEASE:
-		if (state_when_released(t, f->domain, &f->now.state, err) < 0)
+		if (state_when_released(t, f->domain, &f->now.state, err) < 0 ||
+			release_frozen(t, f, err) < 0)
 			return -1;
 		event = "released";
 		break;
@@ -135,8 +165,8 @@ static int change_one(struct txn *t, struct found *f, enum queue_op op, struct e
 
 /* The next recipient that the operation concerns, after `f->id`. 1, 0, -1. The texts live in
  * `text`. */
-static int find_next(struct txn *t, uint64_t message, enum queue_op op, struct found *f,
-	struct buf *text, struct err *err)
+static int find_next(struct txn *t, uint64_t message, uint64_t account, enum queue_op op,
+	struct found *f, struct buf *text, struct err *err)
 {
 	/* What is held stays held when all are to be tried again, and only held ones are released.
 	 * What is only to be reported (delivered, failed) is not held. */
@@ -151,10 +181,11 @@ static int find_next(struct txn *t, uint64_t message, enum queue_op op, struct f
 		    "domain"
 		    " FROM queue_rcpt WHERE id > $1 AND ($2 = 0 OR message = $2)"
 		    " AND ($3 = 0 OR state = $3) AND state <> $4 AND ($5 = 0 OR state NOT IN (1, "
-		    "3))"
+		    "3)) AND ($6 = 0 OR message IN"
+		    " (SELECT m.id FROM queue_message m WHERE m.account = $6))"
 		    " ORDER BY id LIMIT 1",
 		    DB_ARGS(ID(f->id), ID(message), DB_I(only), DB_I(not ),
-			    DB_I(op == QUEUE_OP_HOLD)),
+			    DB_I(op == QUEUE_OP_HOLD), ID(account)),
 		    err) < 0)
 		return -1;
 	got = rows_next(r, err);
@@ -183,8 +214,8 @@ static int find_next(struct txn *t, uint64_t message, enum queue_op op, struct f
 	return got;
 }
 
-int queue_change(
-	struct txn *t, uint64_t message, enum queue_op op, uint32_t *changed, struct err *err)
+int queue_change(struct txn *t, uint64_t message, uint64_t account, enum queue_op op,
+	uint32_t *changed, struct err *err)
 {
 	struct buf text = BUF(1 << 16);
 	struct found f = { 0 };
@@ -196,7 +227,7 @@ int queue_change(
 		db_int(t->view.db, &there, "SELECT id FROM queue_message WHERE id = $1",
 			DB_ARGS(ID(message)), err) < 1)
 		return err_set(err, ERR_NOTFOUND, "no such message in the queue");
-	while ((got = find_next(t, message, op, &f, &text, err)) == 1) {
+	while ((got = find_next(t, message, account, op, &f, &text, err)) == 1) {
 		if (change_one(t, &f, op, err) < 0) {
 			got = -1;
 			break;

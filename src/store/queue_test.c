@@ -313,7 +313,7 @@ static int do_op(struct txn *t, void *arg, struct err *err)
 {
 	struct op *o = arg;
 
-	return queue_change(t, o->message, o->op, &o->changed, err);
+	return queue_change(t, o->message, 0, o->op, &o->changed, err);
 }
 
 static uint32_t op(struct store *s, uint64_t message, enum queue_op what)
@@ -427,7 +427,7 @@ static int make_due(struct txn *t, void *arg, struct err *err)
 	uint32_t changed;
 
 	(void)arg;
-	return queue_change(t, 0, QUEUE_OP_RETRY, &changed, err);
+	return queue_change(t, 0, 0, QUEUE_OP_RETRY, &changed, err);
 }
 
 static int hold_and_release(struct txn *t, void *arg, struct err *err)
@@ -435,9 +435,9 @@ static int hold_and_release(struct txn *t, void *arg, struct err *err)
 	uint32_t changed;
 
 	(void)arg;
-	if (queue_change(t, 0, QUEUE_OP_HOLD, &changed, err) < 0)
+	if (queue_change(t, 0, 0, QUEUE_OP_HOLD, &changed, err) < 0)
 		return -1;
-	return queue_change(t, 0, QUEUE_OP_RELEASE, &changed, err);
+	return queue_change(t, 0, 0, QUEUE_OP_RELEASE, &changed, err);
 }
 
 /* RFC 4865 4: a mailbox here is no exception. */

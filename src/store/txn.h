@@ -20,6 +20,9 @@ struct txn {
 	int64_t now;     /* seconds since 1970; the same for the whole request */
 	struct leases *leases;
 	uint64_t ended_lease; /* over when the request succeeds; 0: none */
+	uint64_t frozen;      /* the account whose mail was (sending.h); 0: none */
+	bool frozen_tell;     /* and its owner has not been told today */
+	char frozen_why[160];
 };
 
 /* The job's body becomes part of this record. Its place is filled in when the effect is applied. */

@@ -108,6 +108,7 @@ static int run_saved(struct store *s, struct store_job *job, struct err *err)
 	t->body = job->body;
 	t->body_used = false;
 	t->ended_lease = 0;
+	t->frozen = 0;
 	t->now = clock_wall();
 	t->apply.changes = &job->changes;
 	job->changes.n = 0;
