@@ -58,6 +58,7 @@ static void make(const struct test_authority *by, const struct person *p, struct
 	X509 *x = X509_new();
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *text;
+	long n;
 
 	assert_int_equal(key_generate(KEY_P256, &key, &err), 0);
 	X509_set_version(x, 2);
@@ -76,7 +77,8 @@ static void make(const struct test_authority *by, const struct person *p, struct
 		extend(x, NID_ext_key_usage, p->usage);
 	assert_true(X509_sign(x, key_openssl(by->key), EVP_sha256()) > 0);
 	PEM_write_bio_X509(bio, x);
-	buf_add(pem, str_make(text, (size_t)BIO_get_mem_data(bio, &text)));
+	n = BIO_get_mem_data(bio, &text);
+	buf_add(pem, str_make(text, (size_t)n));
 	BIO_free(bio);
 	X509_free(x);
 	key_free(&key);

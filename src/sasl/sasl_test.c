@@ -228,6 +228,11 @@ static void the_client_takes_the_best_that_both_know(void **state)
 {
 	(void)state;
 	assert_ptr_equal(
+		sasl_client_pick(STR("PLAIN scram-sha-1 SCRAM-SHA-256 SCRAM-SHA-256-PLUS")),
+		sasl_mech_find(STR("SCRAM-SHA-256"), SASL_WAY_SCRAM));
+	assert_ptr_equal(sasl_client_pick(STR("LOGIN PLAIN EXTERNAL SCRAM-SHA-1")),
+		sasl_mech_find(STR("SCRAM-SHA-1"), SASL_WAY_SCRAM));
+	assert_ptr_equal(
 		sasl_client_pick(STR("CRAM-MD5 login plain")), sasl_mech_find(STR("PLAIN"), 0));
 	assert_ptr_equal(sasl_client_pick(STR("NTLM LOGIN")), sasl_mech_find(STR("LOGIN"), 0));
 	assert_null(sasl_client_pick(STR("XOAUTH2 PLAIN-CLIENTTOKEN")));
@@ -268,6 +273,124 @@ static void the_client_says_plain_and_login(void **state)
 	secret_free(&pw);
 }
 
+/* ---- SCRAM, our client against our server ---- */
+
+struct keeper {
+	struct scram_keys keys;
+	struct scram_exchange x;
+	int undone;
+};
+
+static unsigned scram_only(void *arg)
+{
+	(void)arg;
+	return SASL_WAY_SCRAM;
+}
+
+static int keeper_first(
+	void *arg, const struct sasl_scram *m, struct buf *challenge, struct err *err)
+{
+	struct keeper *k = arg;
+	struct scram_first f;
+
+	if (scram_make_keys(m->hash, STR("p\xc3\xa9ncil"), STR("salt"), 4096, &k->keys, err) < 0 ||
+		scram_read_first(m->message, &f, err) < 0)
+		return -1;
+	scram_end(&k->x);
+	return scram_begin(&k->x, m->hash, &f, STR("server"), STR("salt"), 4096, challenge, err);
+}
+
+static int keeper_final(void *arg, const struct sasl_scram *m, struct buf *last, struct err *err)
+{
+	struct keeper *k = arg;
+
+	return scram_finish(&k->x, &k->keys, STR(""), m->message, last, err);
+}
+
+static void keeper_undo(void *arg)
+{
+	struct keeper *k = arg;
+
+	k->undone++;
+}
+
+struct caller {
+	struct sasl_client c;
+	const struct sasl_mech *mech;
+	char line[SCRAM_MESSAGE_MAX];
+	bool doubts; /* takes the server's proof for somebody else's */
+};
+
+static int call(void *arg, struct str challenge, struct str *response, struct err *err)
+{
+	struct caller *c = arg;
+	struct buf out = BUF(SASL_LINE_MAX);
+	struct str text = challenge;
+	bool broken;
+
+	if (c->doubts && c->c.step == 2)
+		text = STR("dj1BQUFB");
+	broken = sasl_client_step(&c->c, c->mech, text, &out) == SASL_MALFORMED;
+	assert_true(str_z(broken ? STR("*") : buf_str(&out), c->line, sizeof c->line));
+	*response = str_c(c->line);
+	secret_wipe_buf(&out);
+	return 0;
+}
+
+/* The password is typed in another form than the one that was set. */
+static void our_client_and_our_server_agree_on_scram(void **state)
+{
+	static const char *const names[] = { "SCRAM-SHA-256", "SCRAM-SHA-1" };
+	static const enum sasl_outcome outcomes[] = { SASL_WELCOME, SASL_REFUSED, SASL_CANCELLED };
+	static const char *const passwords[] = { "pe\xcc\x81ncil", "pencil", "pe\xcc\x81ncil" };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++) {
+		struct keeper k = { .undone = 0 };
+		struct sasl_checks checks = { .arg = &k,
+			.ways = scram_only,
+			.scram_first = keeper_first,
+			.scram_final = keeper_final,
+			.undo = keeper_undo };
+		struct sasl_server s = { .login = login, .checks = &checks };
+		struct secret pw = SECRET_NONE;
+		enum sasl_outcome how;
+
+		assert_int_equal(secret_copy(&pw, str_c(passwords[i / 2]), &err), 0);
+		struct caller c = { .c = { .name = STR("a,n=n"), .password = &pw },
+			.mech = sasl_mech_find(str_c(names[i % 2]), SASL_WAY_SCRAM),
+			.doubts = i / 2 == 2 };
+
+		assert_int_equal(sasl_serve(&s, c.mech, NULL, call, &c, &how, &err), 0);
+		assert_int_equal(how, outcomes[i / 2]);
+		assert_int_equal(c.c.satisfied, i / 2 == 0);
+		assert_int_equal(k.undone, i / 2 == 2);
+		assert_true(str_eq(buf_str(&s.name), STR("a,n=n")));
+		sasl_server_free(&s);
+		scram_end(&k.x);
+		secret_free(&pw);
+	}
+}
+
+static void what_a_session_has_not_is_neither_listed_nor_found(void **state)
+{
+	const unsigned all =
+		SASL_WAY_SCRAM | SASL_WAY_BINDING | SASL_WAY_TOKEN | SASL_WAY_CERTIFICATE;
+	struct buf b = BUF(400);
+
+	(void)state;
+	sasl_mech_list(all, ",", &b);
+	assert_true(str_eq(buf_str(&b),
+		STR(",SCRAM-SHA-256-PLUS,SCRAM-SHA-1-PLUS,SCRAM-SHA-256,SCRAM-SHA-1,EXTERNAL,"
+		    "OAUTHBEARER,XOAUTH2,PLAIN,LOGIN")));
+	assert_non_null(sasl_mech_find(STR("external"), all));
+	assert_null(sasl_mech_find(STR("external"), all & ~(unsigned)SASL_WAY_CERTIFICATE));
+	assert_null(sasl_mech_find(STR("SCRAM-SHA-1-PLUS"), SASL_WAY_SCRAM));
+	assert_null(sasl_mech_find(STR("SCRAM-SHA-1-PLUS"), SASL_WAY_BINDING));
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +404,8 @@ int main(void)
 		cmocka_unit_test(the_table_names_its_mechanisms),
 		cmocka_unit_test(the_client_takes_the_best_that_both_know),
 		cmocka_unit_test(the_client_says_plain_and_login),
+		cmocka_unit_test(our_client_and_our_server_agree_on_scram),
+		cmocka_unit_test(what_a_session_has_not_is_neither_listed_nor_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -387,6 +387,34 @@ def test_T027_a_certificate_that_does_not_say_who_is_no_login(start_demo, tmp_pa
         assert not d.is_in(d.begin("EXTERNAL", b""))
 
 
+# ---- our own client ------------------------------------------------------------------------------
+
+
+def test_the_smarthost_gets_no_password(start_demo, tmp_path):
+    """Two of us: one is the other's smarthost. It offers SCRAM, so that is what the courier takes."""
+    provider = start_demo()
+    command(provider, "domain", "add", "far.test")
+    command(provider, "account", "add", "joe@far.test", stdin="joe reads 4\n")
+    secret = tmp_path / "secret"
+    secret.write_text(provider.PASS1 + "\n")
+    demo = start_demo(f"smarthost=smtps://{provider.USER1.replace('@', '%40')}"
+                      f"@{provider.TLS_NAME}:{provider.SUBMISSIONS_PORT}",
+                      f"smarthost.password=file:{secret}", f"tls.ca-file={provider.CAFILE}")
+    with Raw(demo, demo.SUBMISSIONS_PORT, tls=True) as s:
+        s.hello()
+        s.login(demo.USER1, demo.PASS1)
+        assert s.message(demo.USER1, "joe@far.test", b"Subject: far away\r\n\r\nx\r\n")[0] == 250
+    until = time.monotonic() + 20
+    while True:
+        box = provider.imap("joe@far.test", "joe reads 4")
+        count = int(box.select("INBOX")[1][0])
+        box.logout()
+        if count:
+            break
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
 # ---- programs that people use ------------------------------------------------------------------
 
 
