@@ -9,8 +9,11 @@
 
 Steps: greeting ehlo mail rcpt data body quit starttls auth. Instead of a reply: CUT (FIN), RESET, SILENCE,
 "DELAY seconds reply". `tls`: an ssl.SSLContext; `wrapped`: TLS from the first byte. `login`: (name,
-password) that AUTH PLAIN or LOGIN must give before MAIL. Bare CR, bare LF and lines over 1,000 bytes are
-noted in `wrong`. As a program: sinkd.py --port PORT prints each message.
+password) that AUTH PLAIN or LOGIN must give before MAIL. `offers`: what EHLO says, and then only that may
+be used: LIMITS RCPTMAX and MAILMAX are enforced, CHUNKING makes BDAT work. `lmtp`: LHLO, and the step
+"body" once for each recipient. What breaks the rules is noted in `wrong`: bare CR, bare LF, lines over
+1,000 bytes, 8-bit text and parameters that were not offered. As a program: sinkd.py --port PORT prints
+each message.
 """
 import argparse
 import base64
@@ -20,6 +23,10 @@ import sys
 import threading
 import time
 
+# Which extension allows which parameter of MAIL and RCPT.
+PARAMS = {"SIZE": "SIZE", "BODY": "8BITMIME", "SMTPUTF8": "SMTPUTF8", "RET": "DSN", "ENVID": "DSN", "NOTIFY": "DSN",
+          "ORCPT": "DSN", "BY": "DELIVERBY", "MT-PRIORITY": "MT-PRIORITY", "REQUIRETLS": "REQUIRETLS", "RRVS": "RRVS",
+          "HOLDFOR": "FUTURERELEASE", "HOLDUNTIL": "FUTURERELEASE", "AUTH": "AUTH"}
 CONNECTIONS_MAX = 256
 MESSAGE_MAX = 128 << 20
 SILENCE_SECONDS = 30
@@ -31,6 +38,7 @@ class Message:
         self.rcpts = []        # addresses that were accepted
         self.rcpt_params = {}
         self.data = b""        # dots taken away
+        self.in_chunks = False
         self.connection = session.number
         self.tls = session.tls_now
         self.login = session.login
@@ -46,9 +54,44 @@ class Session:
         self.sink, self.sock, self.number = sink, sock, number
         self.rest = b""
         self.tls_now, self.login, self.helo = None, None, None
-        self.message = None
+        self.message, self.mails = None, 0
+        self.chunks = b""
+
+    # ---- what was offered ----
+
+    def offers(self, name):
+        return any(o.split(" ")[0] == name for o in self.sink.offers)
+
+    def limit(self, name):
+        """RFC 9422: the number, or None."""
+        for o in self.sink.offers:
+            for word in o.split(" ")[1:] if o.startswith("LIMITS ") else []:
+                if word.startswith(name + "="):
+                    return int(word.split("=")[1])
+        return None
+
+    def check_params(self, params):
+        for p in params:
+            if not self.offers(PARAMS.get(p.split("=")[0].upper(), p)):
+                self.sink.wrong.append(f"not offered: {p}")
+
+    def check_text(self, m):
+        body = next((p[5:].upper() for p in m.mail_params if p.upper().startswith("BODY=")), "7BIT")
+        if body == "7BIT" and any(b > 127 for b in m.data):
+            self.sink.wrong.append("8-bit text that was not announced")
+        if body == "BINARYMIME" and not self.offers("BINARYMIME"):
+            self.sink.wrong.append("BINARYMIME was not offered")
 
     # ---- bytes ----
+
+    def bytes(self, count):
+        while len(self.rest) < count:
+            more = self.sock.recv(65536)
+            if not more:
+                raise Gone
+            self.rest += more
+        got, self.rest = self.rest[:count], self.rest[count:]
+        return got
 
     def line(self):
         while b"\n" not in self.rest:
@@ -140,14 +183,22 @@ class Session:
             self.put("530 5.7.0 log in first")
             return
         path, _, params = arg[arg.index("<") + 1:].partition(">")
+        self.check_params(params.split())
+        self.mails += 1
+        if self.limit("MAILMAX") and self.mails > self.limit("MAILMAX"):
+            self.sink.wrong.append("more messages than MAILMAX")
         if self.say("mail", "250 2.1.0 ok", path) == 250:
-            self.message = Message(self, (path, params.split()))
+            self.message, self.chunks = Message(self, (path, params.split())), b""
 
     def rcpt(self, arg):
         if not self.message:
             self.put("503 5.5.1 MAIL first")
             return
         path, _, params = arg[arg.index("<") + 1:].partition(">")
+        self.check_params(params.split())
+        if len(self.message.rcpts) >= (self.limit("RCPTMAX") or self.sink.rcpt_max):
+            self.put("452 4.5.3 too many recipients")
+            return
         if self.say("rcpt", "250 2.1.5 ok", path) in (250, 251):
             self.message.rcpts.append(path)
             self.message.rcpt_params[path] = params.split()
@@ -163,8 +214,30 @@ class Session:
         while (line := self.line()) != b".":
             lines.append(line[1:] if line.startswith(b".") else line)
         m.data = b"".join(one + b"\r\n" for one in lines)
+        self.finish(m)
+
+    def bdat(self, arg):
+        size, _, last = arg.partition(" ")
+        self.chunks += self.bytes(int(size))
+        m = self.message
+        if not self.offers("CHUNKING"):
+            self.sink.wrong.append("CHUNKING was not offered")
+        if not m or not m.rcpts:
+            self.put("503 5.5.1 RCPT first")
+        elif not last:
+            self.say("bdat", "250 2.0.0 go on")
+        else:
+            m.data, m.in_chunks = self.chunks, True
+            self.finish(m)
+
+    def finish(self, m):
+        self.check_text(m)
         self.sink.seen += 1
-        code = self.say_body(m)
+        if self.sink.lmtp:
+            m.rcpts = [r for r in m.rcpts if self.say("body", "250 2.0.0 taken", r) == 250]
+            code = 250 if m.rcpts else 550
+        else:
+            code = self.say_body(m)
         self.message = None
         if code == 250:
             self.sink.keep(m)
@@ -188,7 +261,8 @@ class Session:
     def run(self):
         if self.sink.wrapped:
             self.wrap()
-        commands = {"EHLO": self.ehlo, "HELO": self.ehlo, "STARTTLS": self.starttls,
+        hello = {"LHLO": self.ehlo} if self.sink.lmtp else {"EHLO": self.ehlo, "HELO": self.ehlo}
+        commands = {**hello, "BDAT": self.bdat, "STARTTLS": self.starttls,
                     "AUTH": self.auth, "MAIL": self.mail, "RCPT": self.rcpt, "DATA": self.data,
                     "RSET": self.rset, "QUIT": self.quit}
         if self.say("greeting", "220 sink.test ESMTP") != 220:
@@ -203,9 +277,13 @@ class Session:
 
 
 class Sink:
-    def __init__(self, host="127.0.0.1", port=0, tls=None, wrapped=False, login=None, dsn=False):
-        self.tls, self.wrapped, self.login = tls, wrapped, login
+    def __init__(self, host="127.0.0.1", port=0, tls=None, wrapped=False, login=None, dsn=False,
+                 offers=None, lmtp=False):
+        self.tls, self.wrapped, self.login, self.lmtp = tls, wrapped, login, lmtp
         self.offers = ["PIPELINING", "SIZE 134217728", "8BITMIME", "SMTPUTF8"] + ["DSN"] * dsn
+        if offers is not None:
+            self.offers = list(offers)
+        self.rcpt_max = 1 << 30
         self.inject = b""
         self.say, self.rcpt = {}, {}
         self.messages, self.commands, self.wrong, self.wrong_logins = [], [], [], []
