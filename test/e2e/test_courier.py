@@ -1,18 +1,13 @@
 """Mail goes out: routes, MX records, the smarthost, retries, reports, and what a kill leaves behind."""
-import contextlib
 import email
 import os
-import pathlib
-import pwd
 import re
-import shutil
 import signal
 import socket
 import ssl
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -20,6 +15,7 @@ import base64
 
 import pytest
 
+import postfix
 from raw import submit
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "tools"))
@@ -144,8 +140,8 @@ def test_a_refused_recipient_gives_a_report_and_the_others_get_their_mail(start_
     assert "nobody of that name" in about["bad@far.test"]["Diagnostic-Code"]
     assert m["To"] and demo.USER1 in m["To"] and m["Auto-Submitted"].startswith("auto-replied")
     returned = m.get_payload()[2]
-    assert returned.get_content_type() in ("text/rfc822-headers", "message/rfc822-headers")
-    assert mark in returned.as_string() and "hello" not in returned.get_payload()
+    assert returned.get_content_type() == "message/rfc822"
+    assert mark in returned.as_string() and "hello" in returned.as_string()
     assert "status=bounced" in demo.wait_log(f"courier.delivery .*id={number} .*to=bad@far.test ")
 
 
@@ -361,7 +357,6 @@ def test_a_domain_that_does_not_exist_gives_the_mail_back(start_mx, sink, dns):
     "far.test SERVFAIL\n",
     "far.test MX 10 mx.far.test\nmx.far.test SERVFAIL\n",
     "far.test RAW ff\n",
-    "far.test TXT nothing to do with mail\n",
 ])
 def test_trouble_with_dns_is_no_reason_to_give_mail_back(start_mx, sink, dns, zone):
     """T142, T143"""
@@ -481,150 +476,28 @@ class SaslServer:
         self.listener.close()
 
 
-class Postfix:
-    """Debian's Postfix with its own configuration and queue, in the foreground, ended by its pid."""
-
-    MAIN = """compatibility_level = 3.6
-queue_directory = {dir}/queue
-data_directory = {dir}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-myhostname = postfix.test
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = {mynetworks}
-alias_maps =
-local_recipient_maps =
-smtpd_recipient_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination
-smtpd_relay_restrictions = $smtpd_recipient_restrictions
-virtual_mailbox_domains = far.test
-virtual_mailbox_maps = static:joe/
-virtual_mailbox_base = {dir}/mail
-virtual_uid_maps = static:{uid}
-virtual_gid_maps = static:{gid}
-virtual_minimum_uid = 1
-maillog_file_prefixes = {dir}
-maillog_file = {dir}/log
-smtpd_tls_cert_file = {cert}
-smtpd_tls_key_file = {key}
-smtpd_tls_received_header = yes
-smtpd_tls_security_level = may
-smtp_tls_security_level = may
-smtp_dns_support_level = disabled
-minimal_backoff_time = 1s
-"""
-    MASTER = """{port} inet n - n - - smtpd
-{tls_port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-smtp unix - - n - - smtp
-virtual unix - n n - - virtual
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-scache unix - - n - 1 scache
-anvil unix - - n - 1 anvil
-postlog unix-dgram n - n - 1 postlogd
-"""
-
-    def __init__(self, folder, certificate, more=""):
-        self.dir = str(folder)
-        user = pwd.getpwnam("nobody")
-        for name in ("etc", "queue", "data", "mail"):
-            os.makedirs(os.path.join(self.dir, name))
-        os.chown(self.dir + "/data", pwd.getpwnam("postfix").pw_uid, -1)
-        os.chown(self.dir + "/mail", user.pw_uid, user.pw_gid)
-        with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b:
-            self.port, self.tls_port = a.getsockname()[1], b.getsockname()[1]
-        values = {"dir": self.dir, "uid": user.pw_uid, "gid": user.pw_gid, "cert": certificate[0],
-                  "key": certificate[1], "port": f"127.0.0.1:{self.port}",
-                  "tls_port": f"127.0.0.1:{self.tls_port}",
-                  "mynetworks": "127.0.0.0/8" if "relayhost" in more else ""}
-        config = self.dir + "/etc"
-        for name, what in (("main.cf", self.MAIN + more), ("master.cf", self.MASTER)):
-            with open(os.path.join(config, name), "w") as f:
-                f.write(what.format(**values))
-        log = open(self.dir + "/out", "w")
-        self.config = config
-        subprocess.run(["postfix", "-c", config, "check"], stdout=log, stderr=log)
-        self.process = subprocess.Popen(["postfix", "-c", config, "start-fg"], stdout=log, stderr=log,
-                                        stdin=subprocess.DEVNULL, start_new_session=True)
-        log.close()
-        self.wait_for(self.answers, "Postfix does not answer")
-
-    def wait_for(self, what, complaint, seconds=30):
-        until = time.monotonic() + seconds
-        while not what():
-            log = ""
-            if os.path.exists(self.dir + "/log"):
-                with open(self.dir + "/log", errors="replace") as f:
-                    log = f.read()[-3000:]
-            assert time.monotonic() < until and self.process.poll() is None, complaint + "\n" + log
-            time.sleep(0.05)
-
-    def answers(self):
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as s:
-                return s.recv(3) == b"220"
-        except OSError:
-            return False
-
-    def mailbox(self):
-        folder = self.dir + "/mail/joe/new"
-        if not os.path.isdir(folder):
-            return []
-        found = []
-        for name in sorted(os.listdir(folder)):
-            with open(os.path.join(folder, name), "rb") as f:
-                found.append(f.read())
-        return found
-
-    def wait_mail(self, mark):
-        self.wait_for(lambda: any(mark.encode() in m for m in self.mailbox()),
-                      "the message does not arrive at Postfix")
-        return next(m for m in self.mailbox() if mark.encode() in m)
-
-    def stop(self):
-        # `postfix start-fg` passes no signal on to the master that it started.
-        with contextlib.suppress(OSError, ValueError):
-            with open(self.dir + "/queue/pid/master.pid") as f:
-                os.kill(int(f.read()), signal.SIGTERM)
-        self.process.wait(30)
-
-
 @pytest.fixture
 def start_postfix(certificate):
-    if os.geteuid() != 0:
-        pytest.skip("Postfix starts as root only")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="eilpost-postfix-"))
-    folder.chmod(0o755)  # Postfix runs as users of its own
+    if postfix.missing():
+        pytest.skip(postfix.missing())
     started = []
 
-    def start(more=""):
-        started.append(Postfix(folder / f"postfix{len(started)}", certificate, more))
+    def start(settings=""):
+        started.append(postfix.Postfix(settings=settings, certificate=certificate))
         return started[-1]
 
     yield start
     for p in started:
         p.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_postfix_takes_mail_as_an_mx(start_postfix, start_demo, dns):
-    postfix = start_postfix()
+    peer = start_postfix()
     dns.load("far.test MX 10 postfix.test\npostfix.test A 127.0.0.1\n")
-    demo = start_demo(f"dns.server=127.0.0.1:{dns.port}", f"outbound.port={postfix.port}")
+    demo = start_demo(f"dns.server=127.0.0.1:{dns.port}", f"outbound.port={peer.port}")
     mark = token()
     send(demo, "joe@far.test", mark, "one\r\n..\r\n.two\r\n")
-    got = postfix.wait_mail(mark)
+    got = peer.wait_mail(mark)
     assert got.endswith(b"\n\none\n..\n.two\n")
     assert b"using TLSv1.3" in got
 
@@ -632,25 +505,25 @@ def test_postfix_takes_mail_as_an_mx(start_postfix, start_demo, dns):
 def test_postfix_takes_mail_as_a_smarthost_with_a_login(start_postfix, start_demo, certificate,
                                                         tmp_path):
     sasl = SaslServer("us@provider.test", "their secret")
-    postfix = start_postfix("smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\n"
+    peer = start_postfix("smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\n"
                             f"smtpd_sasl_path = inet:127.0.0.1:{sasl.port}\n"
                             "smtpd_tls_auth_only = yes\nsmtpd_sasl_security_options = noanonymous\n"
                             "smtpd_sender_restrictions = permit_sasl_authenticated, reject\n")
     secret = tmp_path / "password"
     secret.write_text("their secret\n")
-    for port, scheme in ((postfix.port, "smtp+starttls"), (postfix.tls_port, "smtps")):
+    for port, scheme in ((peer.port, "smtp+starttls"), (peer.tls_port, "smtps")):
         demo = start_demo(f"smarthost={scheme}://us%40provider.test@127.0.0.1:{port}",
                           f"smarthost.password=file:{secret}", f"tls.ca-file={certificate[0]}")
         mark = token()
         send(demo, "joe@far.test", mark)
-        assert b"using TLSv1.3" in postfix.wait_mail(mark)
+        assert b"using TLSv1.3" in peer.wait_mail(mark)
     sasl.stop()
 
 
 def test_postfix_sends_mail_to_us(start_postfix, demo):
-    postfix = start_postfix(f"relayhost = [127.0.0.1]:{demo.SMTP_PORT}\n")
+    peer = start_postfix(f"relayhost = [127.0.0.1]:{demo.SMTP_PORT}\n")
     mark = token()
-    with socket.create_connection(("127.0.0.1", postfix.port)) as s:
+    with socket.create_connection(("127.0.0.1", peer.port)) as s:
         f = s.makefile("rb")
         f.readline()
         for line in (b"HELO x", b"MAIL FROM:<joe@far.test>", b"RCPT TO:<ann@example.test>", b"DATA"):
@@ -663,8 +536,8 @@ def test_postfix_sends_mail_to_us(start_postfix, demo):
 
 
 def test_postfix_refuses_and_we_report(start_postfix, start_demo):
-    postfix = start_postfix()
-    demo = start_demo(f"route.other.test=smtp://127.0.0.1:{postfix.port}")
+    peer = start_postfix()
+    demo = start_demo(f"route.other.test=smtp://127.0.0.1:{peer.port}")
     mark = token()
     send(demo, "joe@other.test", mark)
     _, about = bounce(demo, mark)

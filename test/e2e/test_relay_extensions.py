@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import postfix
 from raw import submit
 from test_courier import bounce, certificate, dns, server_tls, token  # noqa: F401
 
@@ -340,3 +341,27 @@ def test_a_silent_address_holds_nobody_up(start_demo, dns, start_sink):  # noqa:
     demo = start_demo(f"dns.server=127.0.0.1:{dns.port}", f"outbound.port={sink.port}")
     mail(demo, "joe@two.test", head(token()) + b"hi\r\n")
     sink.wait(1)
+
+
+# ---- Postfix -----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(postfix.missing() is not None, reason=str(postfix.missing()))
+def test_postfix_gets_what_it_can_take(start_demo, certificate):  # noqa: F811
+    """With chunks and 8-bit text, and without either."""
+    for keywords in ("", "smtpd_discard_ehlo_keywords = 8bitmime, chunking, dsn\n"):
+        peer = postfix.Postfix(settings=keywords, certificate=certificate)
+        try:
+            demo = start_demo(f"route.far.test=smtp://127.0.0.1:{peer.port}")
+            mark = token()
+            more = ("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                    "Content-Transfer-Encoding: 8bit\r\n")
+            mail(demo, "joe@far.test", head(mark, more) + UMLAUTS.encode() + b"\r\n", "BODY=8BITMIME",
+                 "NOTIFY=SUCCESS")
+            got = email.message_from_bytes(peer.wait_mail(mark), policy=email.policy.default)
+            assert got["Content-Transfer-Encoding"] == ("quoted-printable" if keywords else "8bit")
+            assert got.get_content().rstrip("\r\n") == UMLAUTS
+            if keywords:  # else Postfix reports its own delivery, to a domain that it cannot find
+                assert b"Action: relayed" in demo.wait_message(b"Action: ")
+        finally:
+            peer.stop()
