@@ -83,6 +83,30 @@ def lines():
     yield C("long-line-where-AUTH-is-not-offered", "T006", "sub", "hello", [b"AUTH PLAIN " + b"A" * 9000 + b"\r\n", "500|538|503"] + BYE)
 
 
+FIRSTS = {"nothing": b"", "only-header": b"n,,", "no-header": b"n={me},r=abc", "no-name": b"n,,n=,r=abc", "name-left-out": b"n,,r=abc", "no-nonce": b"n,,n={me}",
+          "empty-nonce": b"n,,n={me},r=", "bad-flag": b"x,,n={me},r=abc", "as-another": b"n,a={you},n={me},r=abc", "extension": b"n,,m=x,n={me},r=abc",
+          "binding-without-PLUS": b"p=tls-exporter,,n={me},r=abc", "bad-escape": b"n,,n=a=2,r=abc", "open-escape": b"n,,n=a=,r=abc", "NUL": b"n,,n=a\0b,r=abc",
+          "comma-nonce": b"n,,n={me},r=a,b,r=c", "control-nonce": b"n,,n={me},r=a\x01b", "not-UTF8": b"n,,n=\xff,r=abc", "long-name": b"n,,n=" + b"a" * 5000 + b",r=abc",
+          "long-nonce": b"n,,n={me},r=" + b"a" * 9000, "twice": b"n,,n={me},n={you},r=abc", "order": b"n,,r=abc,n={me}"}
+FINALS = {"nothing": b"", "other-nonce": b"c=biws,r=abc,p=YWJj", "no-proof": b"c=biws,r=abc", "bad-base64": b"c=!,r=abc,p=!", "NUL": b"c=biws,r=a\0,p=YWJj", "extension": b"c=biws,r=abc,m=x,p=YWJj",
+          "the-first-again": b"n,,n={me},r=abc", "long": b"c=biws,r=" + b"a" * 9000 + b",p=YWJj"}
+
+
+def scram():
+    """T032: what is not exactly a SCRAM message is refused, and the next login is as good as any."""
+    for mech in (b"SCRAM-SHA-1", b"SCRAM-SHA-256"):
+        word = mech.decode()
+        for name, first in FIRSTS.items():
+            yield again(f"{word}-first-{name}", "T032", [b"AUTH " + mech + b"\r\n", "334", B64(first), f"{BROKEN}|{WRONG}|500 5.5.6"])
+        for name, final in FINALS.items():
+            yield again(f"{word}-final-{name}", "T032", [b"AUTH " + mech + b"\r\n", "334", B64(b"n,,n={me},r=abc"), "334", B64(final), f"{BROKEN}|{WRONG}|500 5.5.6"])
+            yield C(f"{word}-unknown-{name}", "T031", "subs", "hello",
+                    [b"AUTH " + mech + b"\r\n", "334", B64(b"n,,n=nobody@example.test,r=abc"), "334", B64(final), f"{BROKEN}|{WRONG}|500 5.5.6"] + BYE)
+        yield again(f"{word}-cancel", "T028", [b"AUTH " + mech + b"\r\n", "334", B64(b"n,,n={me},r=abc"), "334", b"*\r\n", "501 5.7.0"])
+        yield again(f"{word}-then-another", "T028", [b"AUTH " + mech + b"\r\n", "334", B64(b"n,,n={me},r=abc"), "334", b"AUTH PLAIN\r\n", f"{BROKEN}|{WRONG}"])
+        yield C(f"{word}-gone", "T028", "subs", "hello", [b"AUTH " + mech + b"\r\n", "334", B64(b"n,,n={me},r=abc"), "334"])
+
+
 def where():
     yield C("before-TLS-PLAIN", "T021", "sub", "hello", [b"AUTH PLAIN AGEAYg==\r\n", "538 5.7.11|530 5.7.0"] + BYE)
     yield C("before-TLS-LOGIN", "T021", "sub", "hello", [b"AUTH LOGIN\r\n", "538 5.7.11|530 5.7.0"] + BYE)
@@ -104,4 +128,4 @@ def where():
              b"MAIL FROM:<{me}> AUTH=a+0ab\r\n", "501", b"MAIL FROM:<{me}> AUTH=\r\n", "501", b"MAIL FROM:<{me}> AUTH=<>\r\n", "250"] + BYE)
 
 
-CASES = [*names(), *broken(), *lines(), *where()]
+CASES = [*names(), *broken(), *lines(), *scram(), *where()]
