@@ -140,9 +140,8 @@ class Line:
         until = time.monotonic() + 0.3
         while time.monotonic() < until:
             with open("/proc/net/tcp") as f:
-                rows = [r.split() for r in f]
-            row = next((r for r in rows if r[2] == peer), None)
-            if not row or row[4].endswith(":00000000"):
+                row = re.search(rf"[0-9A-F:]+ {peer} [0-9A-F]{{2}} [0-9A-F]+:([0-9A-F]+)", f.read())
+            if not row or int(row[1], 16) == 0:
                 return
 
     def more(self):
