@@ -29,6 +29,7 @@ enum service {
 	SERVICE_IMAPS,
 	SERVICE_POP3,
 	SERVICE_POP3S,
+	SERVICE_LMTP, /* from a mail server in front */
 	SERVICE_COUNT
 };
 
@@ -42,7 +43,12 @@ enum { FLAGS_SET, FLAGS_ADD, FLAGS_REMOVE };
 enum { USE_DRAFTS = 1, USE_SENT = 2, USE_JUNK = 4, USE_TRASH = 8, USE_ARCHIVE = 16 };
 
 /* Of a delivery. */
-enum { DELIVER_8BIT = 1, DELIVER_UTF8 = 2, DELIVER_LONG = 4 /* a line over 998 octets */ };
+enum {
+	DELIVER_8BIT = 1,
+	DELIVER_UTF8 = 2,
+	DELIVER_LONG = 4,    /* a line over 998 octets */
+	DELIVER_PER_RCPT = 8 /* who does not get it is told in the answer, not reported (LMTP) */
+};
 /* NOTIFY and RET of RFC 3461; 0 is "not said". */
 enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
 enum { RET_FULL = 1, RET_HDRS = 2 };

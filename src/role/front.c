@@ -42,7 +42,8 @@ static void serve(struct session *session, enum service s)
 	struct front *f = session->at->front;
 	struct conn *c = session->c;
 
-	if (s == SERVICE_SMTP || s == SERVICE_SUBMISSION || s == SERVICE_SUBMISSIONS)
+	if (s == SERVICE_SMTP || s == SERVICE_LMTP || s == SERVICE_SUBMISSION ||
+		s == SERVICE_SUBMISSIONS)
 		front_smtp_session(f, c, s, &session->visitor);
 	if (s == SERVICE_IMAP || s == SERVICE_IMAPS)
 		front_imap_session(f, c, s);
@@ -91,7 +92,8 @@ static void receive(struct session *s)
 {
 	struct front *f = s->at->front;
 	const struct role_listener *l = s->at->listener;
-	const char *no = guard_enter(&s->visitor, f, conn_peer(s->c));
+	bool guarded = l->service != SERVICE_LMTP; /* the server in front stands for many */
+	const char *no = guarded ? guard_enter(&s->visitor, f, conn_peer(s->c)) : NULL;
 	struct err err = ERR_INIT;
 
 	if (no) {
@@ -105,7 +107,8 @@ static void receive(struct session *s)
 		conn_shutdown(s->c);
 		task_shield(false);
 	}
-	guard_leave(&s->visitor);
+	if (guarded)
+		guard_leave(&s->visitor);
 }
 
 static void run_session(void *arg)

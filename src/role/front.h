@@ -36,6 +36,8 @@ struct front {
 	struct map logins; /* by handle: where store_changed and store_handle_gone go */
 	struct front_login *first_login; /* all of them, also those without a handle */
 	struct map bodies;               /* by txn: where credit goes */
+	int64_t notes_full_at;           /* what strangers may have written down (base/bucket.h) */
+	uint64_t notes_withheld;         /* transactions, since */
 	struct guard *guard;
 	size_t kept; /* bytes of bodies kept in memory for a repeat */
 };

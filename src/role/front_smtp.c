@@ -8,6 +8,7 @@
 #include "role/front_smtp_private.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { BY_MIN = 60 }; /* seconds; what is to be there sooner is returned at once */
 
@@ -79,13 +80,19 @@ static int begin(struct front_smtp *s, const struct smtp_peer *peer, const struc
 	return front_smtp_may_send_as(s, buf_str(&s->mailing->sender), err);
 }
 
+/* The server in front has looked at the mail; its rates are those of all its clients together. */
+static bool trusted(const struct front_smtp *s)
+{
+	return s->service == SERVICE_LMTP;
+}
+
 static int mail(void *arg, const struct smtp_peer *peer, const struct smtp_mail *mail,
 	struct smtp_reply *no)
 {
 	struct front_smtp *s = arg;
 	struct err err = ERR_INIT;
 
-	if (login_gone(s, no) || guard_mail(s->visitor, no) < 0)
+	if (login_gone(s, no) || (!trusted(s) && guard_mail(s->visitor, no) < 0))
 		return -1;
 	if (begin(s, peer, mail, &err) == 0)
 		return 0;
@@ -111,7 +118,8 @@ static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 	int r = -1;
 
 	if (login_gone(s, no) ||
-		guard_rcpt(s->visitor, str_c(s->auth.login.login), &rcpt->to, no) < 0)
+		(!trusted(s) &&
+			guard_rcpt(s->visitor, str_c(s->auth.login.login), &rcpt->to, no) < 0))
 		return -1;
 	address_print(&address, &rcpt->to);
 	struct store_rcpt_req q = { .sender = buf_str(&s->mailing->sender),
@@ -124,6 +132,7 @@ static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 		refuse_rcpt(no, &err);
 	} else {
 		hold_memory(s, RCPT_MEMORY + q.address.n + rcpt->orcpt.n);
+		smtp_note_rcpt(s->mailing, q.address);
 		r = 0;
 	}
 	reply_free(&hold);
@@ -146,28 +155,60 @@ static int data(void *arg, struct smtp_reply *no)
 	return -1;
 }
 
+/* So that the client's people can ask ours. */
+static int refused_as(const struct front_smtp *s, struct smtp_reply *no)
+{
+	size_t n = strlen(no->text);
+
+	snprintf(no->text + n, sizeof no->text - n, " (%s)", s->mailing->id);
+	return -1;
+}
+
 static int body(void *arg, struct str piece, struct smtp_reply *no)
 {
 	struct front_smtp *s = arg;
 
-	return smtp_mailing_add(s->mailing, piece, no);
+	return smtp_mailing_add(s->mailing, piece, no) < 0 ? refused_as(s, no) : 0;
 }
 
 static int commit(void *arg, struct str *id, struct smtp_reply *no)
 {
 	struct front_smtp *s = arg;
 
-	if (login_gone(s, no) || smtp_mailing_commit(s->mailing, no) < 0)
+	if (login_gone(s, no))
 		return -1;
+	if (smtp_mailing_commit(s->mailing, no) < 0)
+		return refused_as(s, no);
+	s->accepted++;
 	guard_welcome(s->front, conn_peer(s->c));
 	*id = str_c(s->mailing->id);
 	return 0;
+}
+
+static int outcome(void *arg, unsigned n, struct smtp_reply *no)
+{
+	struct front_smtp *s = arg;
+
+	return smtp_mailing_outcome(s->mailing, n, no) < 0 ? refused_as(s, no) : 0;
+}
+
+static struct str refused(
+	void *arg, const char *stage, struct str what, const struct smtp_reply *no)
+{
+	return smtp_note_refusal(arg, stage, what, no);
+}
+
+static int xclient(void *arg, const struct smtp_xclient *x, struct smtp_reply *no)
+{
+	return smtp_speak_for(arg, x, no);
 }
 
 static void reset(void *arg)
 {
 	struct front_smtp *s = arg;
 
+	if (s->mailing)
+		smtp_note_end(s->mailing);
 	smtp_mailing_free(&s->mailing);
 	budget_give_back(conn_budget(s->c), BUDGET_MEMORY, s->held);
 	s->held = 0;
@@ -177,10 +218,12 @@ static struct smtp_server offer(const struct front_smtp *s)
 {
 	static const char *const names[SERVICE_COUNT] = { [SERVICE_SMTP] = "smtp",
 		[SERVICE_SUBMISSION] = "submission",
-		[SERVICE_SUBMISSIONS] = "submissions" };
+		[SERVICE_SUBMISSIONS] = "submissions",
+		[SERVICE_LMTP] = "lmtp" };
 	const struct conf *conf = s->front->conf;
 	struct smtp_server server = { .name = conf_str(conf, CONF_HOSTNAME),
 		.proto = names[s->service],
+		.lmtp = s->service == SERVICE_LMTP,
 		.secure = conn_is_tls(s->c),
 		.starttls = s->front->tls[s->service] != NULL,
 		.auth = s->submission,
@@ -221,8 +264,9 @@ void front_smtp_session(struct front *f, struct conn *c, enum service service, s
 		.c = c,
 		.visitor = v,
 		.service = service,
-		.submission = service != SERVICE_SMTP };
+		.submission = service == SERVICE_SUBMISSION || service == SERVICE_SUBMISSIONS };
 	struct err err = ERR_INIT;
+	int64_t began = clock_mono();
 	struct smtp_server server = offer(&s);
 	struct smtp_policy policy = { &s, STR(""), start_tls, login, mail, rcpt, data, body, commit,
 		reset };
@@ -234,11 +278,20 @@ void front_smtp_session(struct front *f, struct conn *c, enum service service, s
 	policy.checks = &s.auth.checks;
 	policy.wake = &s.wake;
 	policy.ended = ended;
-	server.guard = &guard;
+	policy.outcome = outcome;
+	policy.refused = refused;
+	if (conf_network_has(f->conf, CONF_XCLIENT_FROM, conn_peer(c)))
+		policy.xclient = xclient;
+	server.guard = trusted(&s) ? NULL : &guard;
 	log_event(LOG_INFO, "smtp.connect", L_STR("sid", policy.session),
 		L_Z("proto", server.proto), L_STR("rip", conn_peer(c)),
 		L_STR(conn_proxy(c).n ? "via" : NULL, conn_proxy(c)));
 	if (service != SERVICE_SMTP || guard_greeting(v, c, &err) == 0)
 		(void)smtp_serve(c, &server, &policy, &err); /* it has logged what there was */
+	log_event(LOG_INFO, "smtp.disconnect", L_STR("sid", policy.session),
+		L_Z("proto", server.proto), L_STR("rip", conn_peer(c)),
+		L_Z("why", err.kind == ERR_NONE ? "done" : err.msg), L_U64("accepted", s.accepted),
+		L_U64("in", conn_bytes_in(c)), L_U64("out", conn_bytes_out(c)),
+		L_U64("ms", (uint64_t)((clock_mono() - began) / CLOCK_MSEC)));
 	front_auth_end(&s.auth);
 }

@@ -87,6 +87,8 @@ struct smtp_mailing *smtp_mailing_new(struct front_smtp *s, const struct smtp_pe
 	m->asked = *mail;
 	m->utf8_needed = !address_is_ascii(&mail->from);
 	m->head = BUF(HEAD_KEEP);
+	m->notes = BUF(NOTES_BYTES);
+	m->outcomes = BUF(MSG_MAX);
 	m->border = BORDER(conf_str(s->front->conf, CONF_HOSTNAME));
 	if (front_body_new(s->front, front_smtp_login(s), &m->body, err) < 0)
 		smtp_mailing_free(&m);
@@ -130,7 +132,10 @@ int smtp_mailing_begin(struct smtp_mailing *m, struct err *err)
 {
 	const struct front_smtp *s = m->session;
 	struct trace_hop hop = { .helo = buf_str(&m->helo),
-		.client = conn_peer(s->c),
+		.client = s->service == SERVICE_LMTP && conn_peer_port(s->c) == 0
+			? STR("") /* a socket of this machine */
+			: conn_peer(s->c),
+		.client_name = str_c(s->client_name),
 		.by = conf_str(s->front->conf, CONF_HOSTNAME),
 		.protocol = str_c(m->proto),
 		.tls_version = conn_tls_version(s->c),
@@ -248,22 +253,35 @@ int smtp_mailing_add(struct smtp_mailing *m, struct str piece, struct smtp_reply
 
 /* ---- the end ---- */
 
+static void say_tls(const struct front_smtp *s, struct buf *tls)
+{
+	if (conn_is_tls(s->c))
+		buf_addf(tls, STR_F " " STR_F, STR_A(conn_tls_version(s->c)),
+			STR_A(conn_tls_cipher(s->c)));
+}
+
+static uint32_t flags_of(const struct smtp_mailing *m)
+{
+	return (m->eight_bit ? DELIVER_8BIT : 0) | (m->long_line ? DELIVER_LONG : 0) |
+		(m->asked.utf8 && m->utf8_needed ? DELIVER_UTF8 : 0) |
+		(m->session->service == SERVICE_LMTP ? DELIVER_PER_RCPT : 0);
+}
+
 static int deliver(struct smtp_mailing *m, struct err *err)
 {
 	const struct front_smtp *s = m->session;
 	struct buf facts = BUF(FACTS_MAX), refs = BUF(FACTS_REFS_BYTES), tls = BUF(80);
+	struct buf how = BUF(HOW_BYTES);
 	struct store_deliver_rep a;
 	struct reply hold = { 0 };
 	int r = facts_finish(m->facts, &facts, &refs, err);
 
-	if (conn_is_tls(s->c))
-		buf_addf(&tls, STR_F " " STR_F, STR_A(conn_tls_version(s->c)),
-			STR_A(conn_tls_cipher(s->c)));
+	say_tls(s, &tls);
 	m->utf8_needed |= m->watch.eight_bit;
+	smtp_how(s, &how);
 	struct store_deliver_req q = { .call = m->call,
 		.sender = buf_str(&m->sender),
-		.flags = (m->eight_bit ? DELIVER_8BIT : 0) | (m->long_line ? DELIVER_LONG : 0) |
-			(m->asked.utf8 && m->utf8_needed ? DELIVER_UTF8 : 0),
+		.flags = flags_of(m),
 		.envid = buf_str(&m->envid),
 		.ret = m->asked.ret,
 		.body_type = (uint8_t)m->asked.body,
@@ -276,6 +294,8 @@ static int deliver(struct smtp_mailing *m, struct err *err)
 		.helo = buf_str(&m->helo),
 		.proto = str_c(m->proto),
 		.tls = buf_str(&tls),
+		.how = buf_str(&how),
+		.notes = buf_str(&m->notes),
 		.facts = buf_str(&facts),
 		.refs = buf_str(&refs) };
 
@@ -285,7 +305,11 @@ static int deliver(struct smtp_mailing *m, struct err *err)
 		r = front_body_deliver(m->body, &q, &a, &hold, err);
 		task_shield(false);
 	}
+	if (r == 0)
+		buf_add(&m->outcomes, a.gone);
+	m->committed = r == 0;
 	reply_free(&hold);
+	buf_free(&how);
 	buf_free(&facts);
 	buf_free(&refs);
 	buf_free(&tls);
@@ -308,6 +332,22 @@ int smtp_mailing_commit(struct smtp_mailing *m, struct smtp_reply *no)
 	return r;
 }
 
+int smtp_mailing_outcome(const struct smtp_mailing *m, unsigned n, struct smtp_reply *no)
+{
+	struct str gone = buf_str(&m->outcomes);
+	struct store_gone_item item;
+
+	while (store_gone_item_next(&gone, &item))
+		if (item.index == n) {
+			struct err err = ERR_INIT;
+
+			err_set(&err, item.kind, STR_F, STR_A(item.why));
+			smtp_reply_err(no, SMTP_AT_RCPT, &err);
+			return -1;
+		}
+	return 0;
+}
+
 void smtp_mailing_free(struct smtp_mailing **mailing)
 {
 	struct smtp_mailing *m = *mailing;
@@ -321,6 +361,8 @@ void smtp_mailing_free(struct smtp_mailing **mailing)
 	buf_free(&m->envid);
 	buf_free(&m->helo);
 	buf_free(&m->head);
+	buf_free(&m->notes);
+	buf_free(&m->outcomes);
 	free(m);
 	*mailing = NULL;
 }

@@ -3,6 +3,7 @@
  * front_smtp.c is the policy that smtp/server.h asks for: logins go to the vault, recipients and
  * messages to the store. front_smtp_message.c makes what the store gets out of what the client
  * sends: our Received line, the head (checked and repaired for submission), the facts.
+ * front_smtp_trace.c notes what becomes of each transaction, and for whom a front speaks.
  */
 #ifndef ROLE_FRONT_SMTP_PRIVATE_H
 #define ROLE_FRONT_SMTP_PRIVATE_H
@@ -26,6 +27,8 @@ struct head_watch {
 
 /* How many bytes of the piece still belong to the head. */
 size_t head_watch_feed(struct head_watch *w, struct str piece);
+
+enum { NOTES_BYTES = 8192, HOW_BYTES = 400 };
 
 struct front_smtp;
 
@@ -51,6 +54,12 @@ struct smtp_mailing {
 	struct head_watch watch;
 	struct buf head; /* submission only: held until it has been checked */
 	bool head_passed;
+	/* For the trace: encoded store_note, and how many did not fit. */
+	struct buf notes;
+	unsigned notes_lost;
+	bool committed;
+	struct smtp_reply last; /* the last refusal; code 0: none yet */
+	struct buf outcomes;    /* LMTP: encoded store_gone_item */
 };
 
 struct front_smtp {
@@ -63,7 +72,10 @@ struct front_smtp {
 	struct signal wake;
 	char sid[32];
 	struct smtp_mailing *mailing;
-	size_t held; /* memory of the transaction, as charged */
+	size_t held;           /* memory of the transaction, as charged */
+	char client_name[256]; /* as a front has verified it (XCLIENT) */
+	char via[48];          /* that front */
+	uint64_t accepted;     /* messages */
 };
 
 /* The login that calls are made under; NULL on mx. */
@@ -80,5 +92,18 @@ int smtp_mailing_begin(struct smtp_mailing *m, struct err *err); /* the trace li
 int smtp_mailing_add(struct smtp_mailing *m, struct str piece, struct smtp_reply *no);
 int smtp_mailing_commit(struct smtp_mailing *m, struct smtp_reply *no);
 void smtp_mailing_free(struct smtp_mailing **m); /* what is not committed is nowhere */
+/* LMTP: what the store said of the nth recipient. */
+int smtp_mailing_outcome(const struct smtp_mailing *m, unsigned n, struct smtp_reply *no);
+
+/* front_smtp_trace.c */
+void smtp_note_rcpt(struct smtp_mailing *m, struct str address);
+struct str smtp_note_refusal(
+	struct front_smtp *s, const char *stage, struct str what, const struct smtp_reply *no);
+/* By which door, as whom and through whom it came. */
+void smtp_how(const struct front_smtp *s, struct buf *how);
+/* The transaction ends and nothing of it is kept: tell the store, if there is not too much to tell.
+ */
+void smtp_note_end(struct smtp_mailing *m);
+int smtp_speak_for(struct front_smtp *s, const struct smtp_xclient *x, struct smtp_reply *no);
 
 #endif

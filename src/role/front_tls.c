@@ -85,6 +85,8 @@ static int make_servers(struct front *f, struct str identities, struct str ticke
 		struct tls_server *server = NULL;
 		size_t count = 0;
 
+		if (services[s].name.n == 0) /* LMTP: from this machine or over a net of ours */
+			continue;
 		if (tls_server_new(&server, services[s].name, services[s].alpn, err) < 0)
 			return -1;
 		if ((f->client_ca.n &&

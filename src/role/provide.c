@@ -24,6 +24,7 @@ static const struct service_row {
 	bool tls;
 } services[] = {
 	{ SERVICE_SMTP, CONF_LISTEN_SMTP, WHO_MX, false },
+	{ SERVICE_LMTP, CONF_LISTEN_LMTP, WHO_MX, false },
 	{ SERVICE_SUBMISSION, CONF_LISTEN_SUBMISSION, WHO_SUBMIT, false },
 	{ SERVICE_SUBMISSIONS, CONF_LISTEN_SUBMISSIONS, WHO_SUBMIT, true },
 	{ SERVICE_IMAP, CONF_LISTEN_IMAP, WHO_MAILBOX, false },
@@ -215,6 +216,50 @@ static bool is_served(const struct master *m, uint32_t who)
 	return false;
 }
 
+/* Who owns the folder of a socket may connect to it, and that folder's group; nobody else. The
+ * folder may be somebody's who would like to have another file of theirs given to them. */
+static int share_socket(const char *path, struct err *err)
+{
+	struct buf folder = BUF(200);
+	struct str head, name;
+	struct stat dir, st;
+	int fd = -1, r = -1;
+
+	str_rcut(str_c(path), '/', &head, &name);
+	buf_addf(&folder, STR_F "/", STR_A(head));
+	buf_addc(&folder, '\0');
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || !buf_ok(&folder) || stat(folder.p, &dir) < 0 || fstat(fd, &st) < 0)
+		err_sys(err, "look at", path);
+	else if (!S_ISSOCK(st.st_mode))
+		err_set(err, ERR_PERM, "%s has been replaced while it was made", path);
+	else if (fchownat(fd, "", dir.st_uid, dir.st_gid, AT_EMPTY_PATH) < 0)
+		err_sys(err, "change the owner of", path);
+	else
+		r = 0;
+	if (fd >= 0)
+		close(fd);
+	buf_free(&folder);
+	return r;
+}
+
+static int open_one(struct master_listener *l, struct err *err)
+{
+	bool is_unix = str_starts(l->where, STR("unix:"));
+	mode_t old = is_unix ? umask(0117) : 0;
+	char path[200];
+	int r = listen_open(l->where, &l->fd, err);
+
+	if (!is_unix)
+		return r;
+	umask(old);
+	if (r < 0 || geteuid() != 0)
+		return r;
+	if (!str_z(str_from(l->where, 5), path, sizeof path))
+		return err_set(err, ERR_PERM, "the path of a socket is too long");
+	return share_socket(path, err);
+}
+
 static int open_listeners(struct master *m, struct err *err)
 {
 	const struct service_row *end = services + sizeof services / sizeof services[0];
@@ -229,7 +274,7 @@ static int open_listeners(struct master *m, struct err *err)
 				return err_set(err, ERR_PERM, "too many listeners");
 			*l = (struct master_listener){ row->service, row->who, row->tls, -1,
 				conf_item(m->conf, row->listen, i) };
-			if (listen_open(l->where, &l->fd, err) < 0)
+			if (open_one(l, err) < 0)
 				return -1;
 			m->listener_count++;
 		}

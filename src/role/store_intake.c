@@ -455,13 +455,19 @@ static void note_frozen(struct work *w, const struct txn *t)
 	w->after = store_alarm_frozen;
 }
 
+static void add_gone(void *arg, size_t rcpt, const struct err *why)
+{
+	store_gone_item_put(arg,
+		&(struct store_gone_item){ (uint32_t)rcpt, (uint8_t)why->kind, str_c(why->msg) });
+}
+
 static int do_deliver(struct txn *t, struct store_job *job, struct err *err)
 {
 	struct work *w = work_of(job);
 	struct delivery_rcpt *rcpts = NULL;
 	struct store_deliver_rep a = { 0 };
 	struct delivery_note notes[NOTES_MAX];
-	struct buf how = BUF(1000);
+	struct buf how = BUF(1000), gone = BUF(MSG_MAX / 2);
 	struct delivery d;
 	int r = -1;
 	ASKED(store_deliver, q);
@@ -471,7 +477,9 @@ static int do_deliver(struct txn *t, struct store_job *job, struct err *err)
 		.sender = q.sender,
 		.anywhere = w->peer->who != WHO_MX,
 		.any_sender = w->peer->who != WHO_SUBMIT,
-		.flags = q.flags,
+		.flags = q.flags & ~(uint32_t)DELIVER_PER_RCPT,
+		.refuse = q.flags & DELIVER_PER_RCPT ? add_gone : NULL,
+		.refuse_arg = &gone,
 		.envid = q.envid,
 		.ret = q.ret,
 		.options = options_of(&q),
@@ -489,10 +497,16 @@ static int do_deliver(struct txn *t, struct store_job *job, struct err *err)
 	if (delivery_accept(t, &d, &a.local, &a.queued, err) < 0)
 		goto out;
 	note_frozen(w, t);
+	a.gone = buf_str(&gone);
+	if (!buf_ok(&gone)) {
+		err_set(err, ERR_LIMIT, "too many recipients cannot be delivered to");
+		goto out;
+	}
 	store_deliver_rep_put(&job->answer, &a);
 	r = store_role_fits(job, err);
 out:
 	buf_free(&how);
+	buf_free(&gone);
 	free(rcpts);
 	return r;
 }

@@ -12,6 +12,8 @@ enum {
 	NEEDS_HELLO = 1, /* RFC 5321 4.1.4 */
 	NO_ARGUMENT = 2, /* RFC 5321 4.1.1 */
 	LEADS_NOWHERE = 4,
+	NO_LMTP = 8, /* RFC 2033 4.1 */
+	ONLY_LMTP = 16,
 };
 #define LINGER (2 * CLOCK_SEC)
 
@@ -22,8 +24,10 @@ static const struct smtp_command {
 	smtp_command_fn *run;
 	unsigned flags;
 } commands[] = {
-	{ STR_INIT("EHLO"), smtp_do_ehlo, LEADS_NOWHERE },
-	{ STR_INIT("HELO"), smtp_do_helo, LEADS_NOWHERE },
+	{ STR_INIT("EHLO"), smtp_do_ehlo, LEADS_NOWHERE | NO_LMTP },
+	{ STR_INIT("HELO"), smtp_do_helo, LEADS_NOWHERE | NO_LMTP },
+	{ STR_INIT("LHLO"), smtp_do_ehlo, LEADS_NOWHERE | ONLY_LMTP },
+	{ STR_INIT("XCLIENT"), smtp_do_xclient, LEADS_NOWHERE },
 	{ STR_INIT("STARTTLS"), smtp_do_starttls, NEEDS_HELLO | NO_ARGUMENT },
 	{ STR_INIT("AUTH"), smtp_do_auth, NEEDS_HELLO },
 	{ STR_INIT("MAIL"), smtp_do_mail, NEEDS_HELLO },
@@ -38,10 +42,12 @@ static const struct smtp_command {
 	{ STR_INIT("QUIT"), do_quit, NO_ARGUMENT },
 };
 
-static const struct smtp_command *find_command(struct str name)
+static const struct smtp_command *find_command(const struct smtp_session *s, struct str name)
 {
+	unsigned absent = s->server->lmtp ? NO_LMTP : ONLY_LMTP;
+
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		if (str_eqi(name, commands[i].name))
+		if (str_eqi(name, commands[i].name) && !(commands[i].flags & absent))
 			return &commands[i];
 	return NULL;
 }
@@ -145,7 +151,7 @@ static bool is_web_talk(struct str line)
 static int run_command(struct smtp_session *s, struct str line, struct err *err)
 {
 	struct str arg = line, name = str_word(&arg, ' ');
-	const struct smtp_command *command = find_command(name);
+	const struct smtp_command *command = find_command(s, name);
 
 	if (is_web_talk(line))
 		return smtp_goodbye(s, 554, "5.5.1", "this is a mail server");
@@ -156,7 +162,7 @@ static int run_command(struct smtp_session *s, struct str line, struct err *err)
 	if (command->flags & LEADS_NOWHERE)
 		budget_charge(s->budget, BUDGET_IDLING, 1);
 	if (command->flags & NEEDS_HELLO && s->helo.n == 0)
-		return smtp_say(s, 503, "5.5.1", STR("EHLO first"));
+		return smtp_say(s, 503, "5.5.1", str_c(smtp_hello_first(s)));
 	while (arg.n && arg.p[0] == ' ')
 		arg = str_from(arg, 1);
 	if (command->flags & NO_ARGUMENT && arg.n)
@@ -272,7 +278,7 @@ int smtp_serve(struct conn *c, const struct smtp_server *server, const struct sm
 	int r = 0;
 
 	smtp_progress(&s);
-	conn_writef(c, "220 " STR_F " ESMTP\r\n", STR_A(server->name));
+	smtp_greet(&s);
 	while (r == 0 && !s.done)
 		r = next_command(&s, err);
 	smtp_txn_end(&s);

@@ -1,4 +1,5 @@
-/* server.h - the receiving side of SMTP (RFC 5321) and message submission (RFC 6409).
+/* server.h - the receiving side of SMTP (RFC 5321), message submission (RFC 6409) and LMTP (RFC
+ * 2033).
  *
  * smtp_serve() is one session, from the greeting to the goodbye, as one function on one connection.
  * It knows the protocol and nothing else: who may log in, which senders and recipients are good,
@@ -71,6 +72,16 @@ struct smtp_rcpt {
 	bool rrvs_reject;  /* rather than pass it on to a server that cannot check */
 };
 
+/* What a front of ours says of the client it speaks for (XCLIENT). Empty and 0: not said, or not
+ * known there. */
+struct smtp_xclient {
+	struct str name; /* verified by the front */
+	struct str address;
+	uint16_t port;
+	struct str helo;
+	bool login; /* it has named a login: nobody believes it */
+};
+
 /* All but login() give 0, or -1 with the reply to send. Slices are good for the call only. */
 struct smtp_policy {
 	void *arg;
@@ -94,6 +105,15 @@ struct smtp_policy {
 	 * session says 421 as soon as it waits for a command. */
 	struct signal *wake;
 	bool (*ended)(void *arg);
+	/* LMTP, after a commit(): is the message in the hands of the nth accepted recipient? NULL:
+	 * it always is. */
+	int (*outcome)(void *arg, unsigned n, struct smtp_reply *no);
+	/* Every refusal, for the trace. `what` is the path as the client wrote it, or empty. Gives
+	 * the id of the transaction, for the log, or an empty slice. May be NULL. */
+	struct str (*refused)(
+		void *arg, const char *stage, struct str what, const struct smtp_reply *no);
+	/* NULL: this client may not. After 0 the session begins anew. */
+	int (*xclient)(void *arg, const struct smtp_xclient *x, struct smtp_reply *no);
 };
 
 /* What one connection may cost (base/budget.h): errors, idling, commands, input and work
@@ -144,6 +164,7 @@ struct smtp_guard {
 struct smtp_server {
 	struct str name;    /* in the greeting and after EHLO */
 	const char *proto;  /* in log lines: "smtp", "submission", "submissions" */
+	bool lmtp;          /* RFC 2033: LHLO, and one reply for each recipient */
 	bool starttls;      /* a certificate is there */
 	bool secure;        /* the connection counts as encrypted from its first byte */
 	bool auth;          /* offer AUTH within TLS */

@@ -25,7 +25,7 @@ void smtp_reception_refuse(
 unsigned smtp_body_too_soon(const struct smtp_session *s, const char **text)
 {
 	if (s->helo.n == 0)
-		*text = "EHLO first";
+		*text = smtp_hello_first(s);
 	else if (!s->txn)
 		*text = "MAIL first";
 	else if (s->txn->rcpts == 0 && !s->txn->tried)
@@ -34,7 +34,8 @@ unsigned smtp_body_too_soon(const struct smtp_session *s, const char **text)
 		*text = "no valid recipients";
 	else
 		return 0;
-	return s->txn && s->txn->tried ? 554 : 503; /* RFC 5321 3.3 */
+	/* RFC 5321 3.3, RFC 2033 4.2 */
+	return s->txn && s->txn->tried && !s->server->lmtp ? 554 : 503;
 }
 
 int smtp_reception_begin(struct smtp_session *s)
@@ -121,32 +122,58 @@ static void log_accept(const struct smtp_session *s, struct str id)
 		L_Z("proto", s->server->proto), L_STR("rip", conn_peer(s->c)),
 		L_STR("helo", buf_str(&s->helo)), L_STR("from", buf_str(&from)),
 		L_U64("rcpts", s->txn->rcpts), L_U64("size", s->txn->in.size),
-		L_STR("tls", conn_tls_version(s->c)));
+		L_STR("tls", conn_tls_version(s->c)), L_STR("cipher", conn_tls_cipher(s->c)));
 	buf_free(&from);
+}
+
+/* RFC 2033 4.2: a reply for each recipient; otherwise one for all. */
+static unsigned replies(const struct smtp_session *s)
+{
+	return s->server->lmtp ? s->txn->rcpts : 1;
+}
+
+static void refuse_all(struct smtp_session *s)
+{
+	const struct smtp_reply *no = &s->txn->in.no;
+
+	smtp_refuse(s, "data", STR(""), no);
+	for (unsigned i = 1; i < replies(s); i++)
+		smtp_say(s, no->code, no->status, str_c(no->text));
+}
+
+static void say_outcomes(struct smtp_session *s, struct str id)
+{
+	const struct smtp_policy *p = s->policy;
+	struct smtp_reply no;
+	char text[64];
+
+	snprintf(text, sizeof text, "queued as " STR_F, STR_A(id));
+	for (unsigned i = 0; i < replies(s); i++)
+		if (s->server->lmtp && p->outcome && p->outcome(p->arg, i, &no) < 0)
+			smtp_refuse(s, "outcome", STR(""), &no);
+		else
+			smtp_say(s, 250, "2.0.0", str_c(text));
 }
 
 /* RFC 5321 4.2.5 and 6.1: this 250 makes the message ours. commit() has made it durable; nothing
  * below may lose it. */
 static void commit(struct smtp_session *s)
 {
-	struct smtp_reception *r = &s->txn->in;
-	char text[64];
 	struct str id;
 
-	if (s->policy->commit(s->policy->arg, &id, &r->no) < 0) {
-		smtp_refuse(s, "data", STR(""), &r->no);
+	if (s->policy->commit(s->policy->arg, &id, &s->txn->in.no) < 0) {
+		refuse_all(s);
 		return;
 	}
 	log_accept(s, id);
 	smtp_progress(s);
-	snprintf(text, sizeof text, "queued as " STR_F, STR_A(id));
-	smtp_say(s, 250, "2.0.0", str_c(text));
+	say_outcomes(s, id);
 }
 
 void smtp_reception_end(struct smtp_session *s)
 {
 	if (s->txn->in.refused)
-		smtp_refuse(s, "data", STR(""), &s->txn->in.no);
+		refuse_all(s);
 	else
 		commit(s);
 	smtp_txn_end(s); /* T004: whatever came of it, the next message starts with MAIL */
@@ -168,7 +195,8 @@ int smtp_do_data(struct smtp_session *s, struct str arg, struct err *err)
 	}
 	s->txn->in.began = clock_mono();
 	if (smtp_reception_begin(s) < 0) {
-		smtp_reception_end(s);
+		smtp_refuse(s, "data", STR(""), &s->txn->in.no);
+		smtp_txn_end(s);
 		return 0;
 	}
 	smtp_say(s, 354, "", STR("end with a line holding only a dot"));

@@ -28,9 +28,20 @@ unsigned smtp_offers(const struct smtp_session *s)
 	return has;
 }
 
+void smtp_greet(struct smtp_session *s)
+{
+	conn_writef(s->c, "220 " STR_F " %s\r\n", STR_A(s->server->name),
+		s->server->lmtp ? "LMTP" : "ESMTP");
+}
+
+const char *smtp_hello_first(const struct smtp_session *s)
+{
+	return s->server->lmtp ? "LHLO first" : "EHLO first";
+}
+
 /* RFC 5321 4.1.1.1 wants a domain or an address literal. Real clients give much else, so all that
  * could not do harm in a Received field or a log line is let pass. */
-static bool helo_valid(struct str name)
+bool smtp_helo_valid(struct str name)
 {
 	if (name.n == 0 || name.n > SMTP_HELO_MAX)
 		return false;
@@ -43,7 +54,7 @@ static bool helo_valid(struct str name)
 /* EHLO and HELO at any time start anew (RFC 5321 4.1.4). */
 static bool hello(struct smtp_session *s, struct str name, bool extended)
 {
-	if (!helo_valid(name)) {
+	if (!smtp_helo_valid(name)) {
 		smtp_say(
 			s, 501, "5.5.4", STR("expected your name: a domain or an address literal"));
 		return false;
@@ -91,6 +102,9 @@ static void say_offers(const struct smtp_session *s, unsigned has)
 		conn_writef(s->c, "250-DELIVERBY %lld\r\n", (long long)s->server->by_min);
 	if (has & SMTP_HAS_HOLD)
 		say_hold(s);
+	if (s->policy->xclient) /* LOGIN is not among them: no account comes from a front */
+		conn_write(
+			s->c, STR("250-XCLIENT NAME ADDR PORT PROTO HELO DESTADDR DESTPORT\r\n"));
 	if (has & SMTP_HAS_LIMITS) /* RFC 9422 4 */
 		conn_writef(s->c, "250-LIMITS MAILMAX=%u RCPTMAX=%u\r\n", s->server->limits.mails,
 			s->server->limits.rcpts);

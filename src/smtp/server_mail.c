@@ -2,6 +2,7 @@
 #include "smtp/server_private.h"
 
 #include "base/utf8.h"
+#include "mail/trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,7 @@ static struct str skip_spaces(struct str s)
 
 static const char *proto_name(const struct smtp_session *s, bool utf8)
 {
-	/* RFC 3848, RFC 6531 4.3 */
-	static const char *const names[2][2][2] = { { { "ESMTP", "ESMTPA" },
-							    { "ESMTPS", "ESMTPSA" } },
-		{ { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } } };
-
-	return s->extended ? names[utf8][s->secure][s->authenticated] : "SMTP";
+	return trace_protocol(s->server->lmtp, s->extended, utf8, s->secure, s->authenticated).p;
 }
 
 static int refuse_path(struct smtp_session *s, const char *stage, struct str arg,

@@ -2,8 +2,8 @@
  *
  * server.c runs the session and has the commands without state; server_hello.c EHLO and what is
  * offered; server_mail.c MAIL and RCPT; server_data.c DATA and the end of every message;
- * server_bdat.c BDAT; server_auth.c STARTTLS and AUTH; params.c the parameters; reply.c the
- * replies.
+ * server_bdat.c BDAT; server_xclient.c XCLIENT; server_auth.c STARTTLS and AUTH; params.c the
+ * parameters; reply.c the replies.
  */
 #ifndef SMTP_SERVER_PRIVATE_H
 #define SMTP_SERVER_PRIVATE_H
@@ -65,7 +65,7 @@ struct smtp_session {
 /* A command answers the client itself. -1 only when the session cannot go on. */
 typedef int smtp_command_fn(struct smtp_session *s, struct str arg, struct err *err);
 smtp_command_fn smtp_do_helo, smtp_do_ehlo, smtp_do_starttls, smtp_do_auth, smtp_do_mail,
-	smtp_do_rcpt, smtp_do_data, smtp_do_bdat;
+	smtp_do_rcpt, smtp_do_data, smtp_do_bdat, smtp_do_xclient;
 
 /* reply.c. All give 0, so that a command can return them. The status is left out when it is "".
  * Codes from 400 on count as errors of the client. */
@@ -103,6 +103,9 @@ enum {
 	SMTP_HAS_LIMITS = 1 << 9,
 };
 unsigned smtp_offers(const struct smtp_session *s);
+void smtp_greet(struct smtp_session *s);
+const char *smtp_hello_first(const struct smtp_session *s); /* what to say to who forgot it */
+bool smtp_helo_valid(struct str name);
 
 /* server_data.c, for DATA and BDAT. */
 /* May the body come now? 0, or the code and text of what the client gets instead. */

@@ -141,6 +141,16 @@ static int add_gone(struct handout *h, struct str address, struct str why, struc
 		: err_set(err, ERR_TEMP, "out of memory for a delivery");
 }
 
+/* Whoever handed it in can be told at once. Not if others get it under the same address: then it
+ * would be sent again for them as well. */
+static bool told_at_once(struct handout *h, const struct err *why)
+{
+	if (!h->d->refuse || h->several)
+		return false;
+	h->d->refuse(h->d->refuse_arg, (size_t)(h->rcpt - h->d->rcpts), why);
+	return true;
+}
+
 /* There was room for it at RCPT, or it has been disabled since. */
 static int add_refused(struct handout *h, const struct err *why, struct err *err)
 {
@@ -153,6 +163,8 @@ static int add_refused(struct handout *h, const struct err *why, struct err *err
 	}
 	if (h->refusals++ == 0)
 		h->refused = *why;
+	if (told_at_once(h, why))
+		return 0;
 	buf_addf(&text, "%s %s", why->kind == ERR_DISABLED ? "5.2.1" : "5.2.2", why->msg);
 	r = add_gone(h, h->rcpt->address, buf_str(&text), err);
 	buf_free(&text);
@@ -175,7 +187,9 @@ static int add_mailbox(struct handout *h, struct destination *d, struct err *err
 		directory_destination_takes(
 			&h->t->view, d, h->d->prefix.n + h->d->body.size, &room, &why) < 0) {
 		if (why.kind == ERR_DISABLED && h->several)
-			return 0; /* the others of an alias get it */
+			return 0;               /* the others of an alias get it */
+		if (h->d->refuse && d->account) /* who names it once more is refused, too */
+			map_del_u64(&h->met, d->account);
 		return add_refused(h, &why, err);
 	}
 	if (is_held(h)) {
@@ -268,6 +282,8 @@ static int add_rcpt(struct handout *h, struct err *err)
 	if (directory_expand(
 		    &h->t->view, found.target, h->rcpt->address, &h->arena, &where, &why) == 0)
 		return add_all(h, where, err);
+	if (why.kind == ERR_NOTFOUND && told_at_once(h, &why))
+		return 0;
 	if (why.kind == ERR_NOTFOUND)
 		return add_gone(h, h->rcpt->address, STR("no such user here any more"), err);
 	*err = why;

@@ -61,6 +61,10 @@ struct delivery {
 	size_t rcpt_count;
 	const struct delivery_note *notes;
 	size_t note_count;
+	/* NULL: who was accepted at RCPT and cannot be delivered to is owed a report. Otherwise it
+	 * is told here which of the recipients that was, and nothing is owed. */
+	void (*refuse)(void *arg, size_t rcpt, const struct err *why);
+	void *refuse_arg;
 };
 
 int delivery_accept(struct txn *t, const struct delivery *d, uint32_t *local, uint32_t *queued,

@@ -2,6 +2,7 @@
 import contextlib
 import imaplib
 import os
+import pwd
 import re
 import shutil
 import smtplib
@@ -9,11 +10,13 @@ import socket
 import ssl
 import struct
 import subprocess
+import tempfile
 import time
 import uuid
 
 import pytest
 
+import postfix as debian_postfix
 from raw import Raw
 
 CLIENT = "203.0.113.77"
@@ -280,3 +283,243 @@ def test_a_message_that_goes_in_circles_is_stopped(demo):
         assert s.message("ann@sender.example", demo.USER1, text(token(), lines))[0] == 250
         code, said = s.message("ann@sender.example", demo.USER1, text(token(), lines + "RECEIVED: x\r\n"))
         assert code == 554 and said[0].startswith("5.4.6 ")
+
+
+# ---- XCLIENT ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fronted(tmp_path_factory):
+    from conftest import Demo
+    folder = tmp_path_factory.mktemp("fronted")
+    socket_folder = tempfile.mkdtemp(prefix="eilpost-lmtp-") # not below pytest's, which is closed to others
+    if debian_postfix.missing() is None:
+        os.chown(socket_folder, pwd.getpwnam("postfix").pw_uid, -1)
+    d = Demo(folder / "d", "xclient.from=127.0.0.1", "connections.per-address=3",
+             f"listen.lmtp=unix:{socket_folder}/lmtp")
+    d.lmtp = f"{socket_folder}/lmtp"
+    yield d
+    d.begin_test()
+    d.stop()
+    shutil.rmtree(socket_folder)
+
+
+@pytest.fixture
+def front(fronted):
+    fronted.begin_test()
+    yield fronted
+    fronted.end_test()
+
+
+def trace(demo, what):
+    from conftest import PROGRAM
+    done = subprocess.run([PROGRAM, "--config", demo.dir + "/eilpost.conf", "--json", "trace", what],
+                          capture_output=True, text=True, timeout=60)
+    return done.stdout + done.stderr
+
+
+def wait_trace(demo, what, *wanted):
+    """What is written down of it, waiting for it (a front does not wait until the store has it)."""
+    until = time.monotonic() + 10
+    while True:
+        said = trace(demo, what)
+        if all(w in said for w in wanted):
+            return said
+        assert time.monotonic() < until, f"{wanted} not in {said}"
+        time.sleep(0.1)
+
+
+def test_swaks_speaks_for_a_client(front):
+    mark = token()
+    done = subprocess.run(
+        ["swaks", "--server", front.HOST, "--port", str(front.SMTP_PORT), "--xclient-addr", CLIENT,
+         "--xclient-name", "mx.other.example", "--from", "ann@sender.example", "--to", front.USER1,
+         "--header", f"Subject: {mark}"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    got = front.wait_message(mark.encode())
+    assert f"(mx.other.example [{CLIENT}])".encode() in got
+    assert f"rip={CLIENT}" in front.wait_log("smtp.accept ")
+    assert "via=127.0.0.1 name=mx.other.example" in front.wait_log("smtp.xclient ")
+    number = re.search(rb"id ([0-9a-z]{13})", got)[1].decode()
+    wait_trace(front, number, f"[{CLIENT}] ESMTP", "named mx.other.example", "via 127.0.0.1")
+
+
+def test_no_account_comes_from_a_front(front):
+    with Raw(front, front.SUBMISSIONS_PORT, tls=True) as s:
+        s.hello()
+        s.ok(f"XCLIENT ADDR={CLIENT} LOGIN={front.USER1}", 220)
+        s.ok("EHLO client.test")
+        assert s.cmd(f"MAIL FROM:<{front.USER1}>")[0] == 530
+    assert 'login="not believed"' in front.wait_log("smtp.xclient ")
+
+
+def test_xclient_is_not_for_everybody(demo):
+    with Raw(demo) as s:
+        _, said = s.hello()
+        assert not any(w.startswith("XCLIENT") for w in said)
+        assert s.cmd(f"XCLIENT ADDR={CLIENT}") == (550, ["5.7.0 XCLIENT is not for you"])
+    with Raw(demo) as s:
+        s.hello()
+        assert s.message("ann@sender.example", demo.USER1, text(token()))[0] == 250
+    assert "rip=127.0.0.1" in demo.wait_log("smtp.accept ")
+
+
+# ---- LMTP ------------------------------------------------------------------------------------
+
+
+class Lmtp(Raw):
+    def __init__(self, demo):
+        self.demo = demo
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(15)
+        self.sock.connect(demo.lmtp)
+        self.rest = b""
+        assert self.code() == 220
+        self.ok("LHLO front.test")
+
+
+def test_the_socket_is_for_the_owner_of_its_folder(front):
+    assert os.stat(front.lmtp).st_mode & 0o777 == 0o660
+    assert os.stat(front.lmtp).st_uid == os.stat(os.path.dirname(front.lmtp)).st_uid
+
+
+def test_lmtp_answers_for_each_recipient(front):
+    mark = token()
+    with Lmtp(front) as s:
+        s.ok("MAIL FROM:<ann@sender.example>")
+        assert s.cmd("RCPT TO:<nobody@example.test>")[0] == 550
+        assert s.cmd("RCPT TO:<joe@elsewhere.example>")[0] == 550  # no relaying
+        for user in (front.USER1, front.USER2):
+            s.ok(f"RCPT TO:<{user}>")
+        s.ok("DATA", 354)
+        s.send(text(mark) + b".\r\n")
+        assert [s.code(), s.code()] == [250, 250]
+        s.ok("QUIT", 221)
+        assert s.at_end()
+    for who in (1, 2):
+        got = front.wait_message(mark.encode(), who)
+    assert b"with LMTP" in got and b"[unix]" not in got and b"Received: from front.test\r\n" in got
+
+
+def test_who_is_disabled_meanwhile_is_refused_alone(front):
+    from conftest import PROGRAM
+    base = [PROGRAM, "--config", front.dir + "/eilpost.conf", "account"]
+    mark = token()
+    with Lmtp(front) as s:
+        s.envelope("ann@sender.example", front.USER1, front.USER2)
+        subprocess.run(base + ["disable", front.USER2], check=True, capture_output=True, timeout=60)
+        try:
+            s.ok("DATA", 354)
+            s.send(text(mark) + b".\r\n")
+            assert s.code() == 250
+            code, said = s.reply()
+            assert code in (450, 451, 550, 552, 452), said
+        finally:
+            subprocess.run(base + ["enable", front.USER2], check=True, capture_output=True, timeout=60)
+        s.envelope("ann@sender.example", front.USER2)
+        s.ok("DATA", 354)
+        s.send(text(mark + "x") + b".\r\n")
+        assert s.code() == 250
+    front.wait_message(mark.encode())
+    front.wait_message((mark + "x").encode(), 2)
+    assert not any(mark.encode() in m and (mark + "x").encode() not in m for m in front.messages(2))
+    assert not any(b"ann@sender.example" in line.encode() and "queued" in line
+                   for line in front.log_lines())  # nobody is owed a report
+
+
+def test_lmtp_has_no_rates(front):
+    socks = []
+    for _ in range(10):  # more than connections.per-address
+        socks.append(Lmtp(front))
+    for s in socks:
+        s.sock.close()
+
+
+@pytest.mark.skipif(debian_postfix.missing() is not None, reason=debian_postfix.missing() or "")
+def test_postfix_hands_over_through_the_socket(front):
+    p = debian_postfix.Postfix(free_port(), settings=f"""virtual_mailbox_domains = example.test
+virtual_transport = lmtp:unix:{front.lmtp}
+""")
+    try:
+        with open(p.dir + "/etc/master.cf", "a") as f:
+            f.write("lmtp unix - - n - - lmtp\n")
+        subprocess.run(["postfix", "-c", p.dir + "/etc", "reload"], check=True, capture_output=True)
+        mark = token()
+        with smtplib.SMTP("127.0.0.1", p.port, timeout=30) as s:
+            s.sendmail("ann@sender.example", [front.USER1, front.USER2, "nobody@example.test"], text(mark))
+        p.wait_log("status=bounced (host")
+        for who in (1, 2):
+            assert mark.encode() in front.wait_message(mark.encode(), who)
+        assert p.log().count("status=sent (250 2.0.0 queued as ") == 2
+    finally:
+        p.stop()
+
+
+# ---- what is written down --------------------------------------------------------------------
+
+
+def test_what_was_refused_is_found(demo):
+    sender, nobody = f"{token()}@sender.example", f"{token()}@example.test"
+    with Raw(demo) as s:
+        s.hello()
+        s.ok(f"MAIL FROM:<{sender}>")
+        assert s.cmd(f"RCPT TO:<{nobody}>")[0] == 550
+        s.ok(f"RCPT TO:<{demo.USER1}>")
+        s.ok("RSET")
+    wait_trace(demo, sender, "550 5.1.1", "rejected", nobody, "named", demo.USER1, "127.0.0.1", "client.test")
+    said = wait_trace(demo, nobody, "refused", sender)
+    number = re.search(r'"id": ?"([0-9a-z]{13})"', said)[1]
+    assert f"id={number}" in demo.wait_log("smtp.reject ")
+    wait_trace(demo, number, sender)
+
+
+def test_what_broke_off_is_found(demo):
+    sender = f"{token()}@sender.example"
+    with Raw(demo) as s:
+        s.hello()
+        s.envelope(sender, demo.USER1)
+        s.ok("DATA", 354)
+        s.send(b"Subject: x\r\n")
+        s.reset()
+    wait_trace(demo, sender, "broken off")
+
+
+def test_a_refused_message_has_an_id_to_ask_for(demo):
+    lines = "".join(f"Received: from a by b; {i}\r\n" for i in range(101))
+    with Raw(demo) as s:
+        s.hello()
+        code, said = s.message("ann@sender.example", demo.USER1, text(token(), lines))
+    number = re.search(r"\(([0-9a-z]{13})\)$", said[0])[1]
+    wait_trace(demo, number, "5.4.6", "refused")
+
+
+def test_who_was_named_in_vain_is_in_the_trace_of_the_message(demo):
+    from raw import submit
+    nobody = f"{token()}@example.test"
+    with submit(demo) as s:
+        s.ok(f"MAIL FROM:<{demo.USER1}>")
+        assert s.cmd(f"RCPT TO:<{nobody}>")[0] == 550
+        s.ok(f"RCPT TO:<{demo.USER2}>")
+        s.ok("DATA", 354)
+        s.send(text(token()).replace(b"ann@sender.example", demo.USER1.encode()) + b".\r\n")
+        number = s.reply()[1][0].split()[-1]
+    wait_trace(demo, number, "accepted", "delivered", "rejected", nobody, "TLSv1.3 TLS_", "submissions",
+               f"login {demo.USER1}")
+
+
+def test_a_hostile_client_forges_no_line(demo):
+    with Raw(demo) as s:
+        s.hello()
+        s.cmd(b"MAIL FROM:<a@b.example> \x1b[31m=x\x07")
+        s.cmd(b"RCPT TO:<\x1b]0;x\x07@example.test>")
+        s.ok("MAIL FROM:<a@b.example>")
+        s.cmd(b"RCPT TO:<\x1b]0;x\x07@example.test> \x9b")
+        s.ok("QUIT", 221)
+    demo.wait_log("smtp.disconnect ")
+    with open(demo.log_path, "rb") as f:
+        f.seek(demo.log_at)
+        log = f.read()
+    assert all(b == 10 or 32 <= b < 127 for b in log)
+    for line in demo.log_lines():
+        if "smtp." in line:
+            assert re.fullmatch(r'(info|warn) [a-z.-]+( [a-z]+=("([^"\\]|\\.)*"|[^" ]*))+', line), line

@@ -2,18 +2,20 @@
  *
  * Options: "submission" (587: STARTTLS, then a login is needed), "submissions" (465), "auth" (a
  * login is possible), "tls" (STARTTLS is offered), the extensions "dsn", "chunking", "priority",
- * "requiretls", "rrvs", "limits", and numbers: size rcpts mails line errors idling logins, "by"
- * (the least seconds of DELIVERBY), "hold" (the most of FUTURERELEASE).
+ * "requiretls", "rrvs", "limits", "lmtp", "xclient" (this client may), and numbers: size rcpts
+ * mails line errors idling logins, "by" (the least seconds of DELIVERBY), "hold" (the most of
+ * FUTURERELEASE).
  *
  * The policy: ann@mx.test with the password "pw" may log in and send as herself. mx.test is local.
  * Of its users "nobody" does not exist, "full" is over quota, "later" cannot be told now; everybody
  * else exists. Other domains only after a login. A message that holds "X-Fail: KIND" fails at its
- * end.
+ * end; with LMTP, "gone" is told at the end that it has gone.
  *
  * "scram", "plus", "token" and "certificate" add ways to log in.
  *
  * Facts: "first MESSAGE" (SCRAM), "token of NAME", "undone", "begin FROM proto=... [options]", "to
- * ADDRESS [options]", "stored BYTES", "login NAME".
+ * ADDRESS [options]", "stored BYTES", "login NAME", "for NAME[ADDRESS]:PORT helo=... [login]", and
+ * with the option "refusals" every one: "refused STAGE CODE WHAT".
  */
 #include "script.h"
 
@@ -28,7 +30,8 @@ struct stage {
 	struct outcome *out;
 	struct buf message;
 	unsigned count;
-	bool logged_in;
+	bool logged_in, refusals;
+	unsigned rcpts, gone; /* gone: the number of that recipient, from 1 */
 	char id[16];
 };
 
@@ -203,6 +206,9 @@ static int rcpt(void *arg, const struct smtp_rcpt *r, struct smtp_reply *no)
 		smtp_reply_err(no, SMTP_AT_RCPT, &err);
 		return -1;
 	}
+	st->rcpts++;
+	if (str_eq(r->to.local, STR("gone")))
+		st->gone = st->rcpts;
 	buf_add(f, STR("to "));
 	address_print_path(f, &r->to);
 	if (r->notify)
@@ -256,10 +262,46 @@ static int commit(void *arg, struct str *id, struct smtp_reply *no)
 	return 0;
 }
 
+static int outcome(void *arg, unsigned n, struct smtp_reply *no)
+{
+	struct stage *st = arg;
+
+	if (n + 1 != st->gone)
+		return 0;
+	smtp_reply_set(no, 550, "5.1.1", "no such user here any more");
+	return -1;
+}
+
+static struct str refused(
+	void *arg, const char *stage, struct str what, const struct smtp_reply *no)
+{
+	struct stage *st = arg;
+
+	if (st->refusals) {
+		buf_addf(&st->out->facts, "refused %s %u ", stage, no->code);
+		script_quote(what, &st->out->facts);
+		buf_addz(&st->out->facts, "\n");
+	}
+	return STR("");
+}
+
+static int xclient(void *arg, const struct smtp_xclient *x, struct smtp_reply *no)
+{
+	struct stage *st = arg;
+
+	buf_addf(&st->out->facts, "for " STR_F "[" STR_F "]:%u helo=" STR_F "%s\n", STR_A(x->name),
+		STR_A(x->address), x->port, STR_A(x->helo), x->login ? " login" : "");
+	if (!str_eq(x->address, STR("192.0.2.66")))
+		return 0;
+	smtp_reply_set(no, 421, "4.7.0", "not that one");
+	return -1;
+}
+
 static void reset(void *arg)
 {
 	struct stage *st = arg;
 
+	st->rcpts = st->gone = 0;
 	buf_clear(&st->message);
 }
 
@@ -282,6 +324,7 @@ static void configure(const struct script *s, struct smtp_server *server)
 	server->starttls = script_has(s, STR("tls")) || submission;
 	server->auth_required = submission || submissions;
 	server->auth = server->auth_required || script_has(s, STR("auth"));
+	server->lmtp = script_has(s, STR("lmtp"));
 	server->dsn = script_has(s, STR("dsn"));
 	server->chunking = script_has(s, STR("chunking"));
 	server->priority = script_has(s, STR("priority"));
@@ -315,6 +358,11 @@ static void play(struct script *s, struct conn *c, struct outcome *o)
 
 	policy.checks = &checks;
 	configure(s, &server);
+	st.refusals = script_has(s, STR("refusals"));
+	policy.outcome = outcome;
+	policy.refused = refused;
+	if (script_has(s, STR("xclient")))
+		policy.xclient = xclient;
 	o->end = smtp_serve(c, &server, &policy, &err) == 0 ? STR("ok")
 							    : str_c(err_kind_name(err.kind));
 	buf_free(&st.message);
