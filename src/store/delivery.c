@@ -719,7 +719,7 @@ static int deliver_held(struct handout *h, struct str address, struct err *err)
 
 	if (directory_rcpt(&h->t->view, address, false, 0, &found, &why) < 0 ||
 		directory_expand(&h->t->view, found.target, address, &h->arena, &to, &why) < 0)
-		return outcome_of(&why);
+		return (int)outcome_of(&why);
 	for (; to; to = to->next) {
 		if (!to->account)
 			continue;

@@ -64,7 +64,7 @@ def test_the_extensions_are_those_that_work(demo):
         s.ok("STARTTLS", 220)
         s.start_tls()
         _, said = s.ok("EHLO client.test")
-        assert "AUTH PLAIN LOGIN" in said
+        assert any(w.startswith("AUTH ") and " PLAIN" in w for w in said)
 
 
 def test_one_message_to_two_mailboxes(demo):
