@@ -365,3 +365,25 @@ def test_postfix_gets_what_it_can_take(start_demo, certificate):  # noqa: F811
                 assert b"Action: relayed" in demo.wait_message(b"Action: ")
         finally:
             peer.stop()
+
+
+# ---- ourselves ---------------------------------------------------------------------------------
+
+
+def test_our_own_server_as_a_smarthost_takes_and_keeps_all_of_it(start_sink, start_demo, tmp_path):
+    """Over TLS, with a login, twice through us: nothing is lost on the way."""
+    sink = start_sink(offers=MODERN)
+    provider = start_demo(f"route.far.test=smtp://127.0.0.1:{sink.port}")
+    secret = tmp_path / "password"
+    secret.write_text(provider.PASS1 + "\n")
+    user = provider.USER1.replace("@", "%40")
+    demo = start_demo(f"smarthost=smtp+starttls://{user}@localhost:{provider.SUBMISSION_PORT}",
+                      f"smarthost.password=file:{secret}", f"tls.ca-file={provider.CAFILE}")
+    mark, body = token(), bytes(range(256)) * 300
+    more = "MIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n"
+    chunks(demo, "joe@far.test", head(mark, more) + body,
+           "BODY=BINARYMIME RET=HDRS ENVID=some+2Bid BY=3600;N MT-PRIORITY=3")
+    m = sink.wait(1)[0]
+    assert m.in_chunks and m.data.endswith(b"\r\n\r\n" + body)
+    assert {"BODY=BINARYMIME", "RET=HDRS", "ENVID=some+2Bid", "MT-PRIORITY=3"} <= set(m.mail_params)
+    assert any(re.fullmatch(r"BY=3\d\d\d;N", p) for p in m.mail_params)
