@@ -174,6 +174,7 @@ static int serve(struct master *m, struct err *err)
 	if (catch_signals(m, err) < 0 || provide_open(m, err) < 0 || control_open(m, err) < 0)
 		return -1;
 	if (task_spawn(m->group, "signals", watch_sigterm, m, err) < 0 ||
+		task_spawn(m->group, "maps", watch_maps, m, err) < 0 ||
 		task_spawn(m->group, "control", control_serve, m, err) < 0)
 		return -1;
 	r = start_children(m, err);

@@ -81,6 +81,10 @@ void provide_identity(const struct master *m, struct child *c);
 /* Settings, files and listeners for a fresh process. */
 int provide_child(struct child *c, struct err *err);
 
+/* watch.c: address maps for the store. */
+void watch_give(struct master *m, struct child *store); /* those that it has not got as they are */
+void watch_maps(void *master);                          /* the task that sees them change */
+
 /* control.c */
 int control_open(struct master *m, struct err *err);
 void control_serve(void *master); /* the task that accepts */

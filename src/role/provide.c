@@ -387,5 +387,7 @@ int provide_child(struct child *c, struct err *err)
 {
 	if (give_settings(c, err) < 0 || give_files(c, err) < 0)
 		return -1;
+	if (c->kind->who == WHO_STORE)
+		watch_give(c->m, c);
 	return give_listeners(c, err);
 }

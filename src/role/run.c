@@ -169,18 +169,24 @@ static void say_failed(struct role_private *p, const struct err *why)
 
 static void take_file(struct role *r, struct request *req)
 {
-	struct role_file *f = &r->files[r->file_count];
 	struct control_file m;
+	struct role_file *f;
 	struct err err;
+	size_t i = 0;
 
-	if (control_file_get(req->body, &m, &err) < 0 || r->file_count == ROLE_FILES_MAX)
+	/* A map comes again whenever it has changed: a place that was taken from is free. */
+	while (i < r->file_count && r->files[i].fd >= 0)
+		i++;
+	if (control_file_get(req->body, &m, &err) < 0 || i == ROLE_FILES_MAX)
 		return;
+	f = &r->files[i];
 	if (!str_z(m.name, f->name, sizeof f->name))
 		return;
 	f->purpose = m.purpose;
 	f->fd = req->fd;
 	req->fd = -1;
-	r->file_count++;
+	if (i == r->file_count)
+		r->file_count++;
 }
 
 static void take_listener(struct role *r, struct request *req)

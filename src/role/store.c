@@ -443,6 +443,7 @@ static void clock_task(void *arg)
 		err = ERR_INIT;
 		store_grants_expire(s);
 		store_alarm_rest(s);
+		store_map_renew(s);
 		if (s->next_due <= clock_wall()) {
 			s->next_due = QUEUE_NEVER;
 			store_say_due(s);
@@ -476,6 +477,7 @@ static int open_store(struct store_role *s, struct err *err)
 		.reserve_bytes = conf_u64(s->role->conf, CONF_STORE_RESERVE),
 		.retention = conf_duration(s->role->conf, CONF_STORE_RETENTION) / CLOCK_SEC,
 		.subaddress = separator(s->role->conf),
+		.map = store_map_open(s),
 		.quota_grace = grace ? grace : -1,
 		.cap_messages = (int64_t)conf_u64(s->role->conf, CONF_CAP_MESSAGES),
 		.cap_recipients = (int64_t)conf_u64(s->role->conf, CONF_CAP_RECIPIENTS),

@@ -171,6 +171,10 @@ void store_alarm_frozen(struct work *w);
 /* Who has not been told before the last end; once, when there is a peer. */
 void store_alarm_rest(struct store_role *s);
 
+/* store_map.c: files of addresses. NULL: none is set. */
+const struct address_map *store_map_open(struct store_role *s);
+void store_map_renew(struct store_role *s); /* take what the master has passed anew */
+
 /* store_queue.c */
 void store_on_lease_body(struct peer *p, struct request *req);
 

@@ -40,7 +40,7 @@ def test_new_recipients_have_a_cap_and_mail_beyond_it_is_frozen(place, sink):
     for n in range(3):
         send(place, outside(f"friend{n}"))
     mark = send(place, outside("stranger"))
-    assert place.wait_log(f"submission.frozen login={place.USER1} why=.*3 new recipients")
+    assert place.wait_log(f"submission.frozen .*login={place.USER1} why=.*3 new recipients")
     row, = held(place)
     assert row["recipient"] == outside("stranger") and "over its cap of 3 new recipients a day" in row["last reply"]
     # Whom it knows, and who is here, it may still write to.

@@ -322,3 +322,71 @@ def test_a_domain_has_a_quota_too(place):
     assert rcpt(place, place.USER2) == (452, "4.2.2")
     command(place, "domain", "quota", "example.test", "none")
     deliver(place, place.USER2)
+
+
+# ---- files of addresses ------------------------------------------------------------------------
+
+
+def put(path, content):
+    """As an editor does it: another file takes the name."""
+    path.with_suffix(".new").write_text(content)
+    path.with_suffix(".new").chmod(0o644)
+    path.with_suffix(".new").rename(path)
+
+
+def until_rcpt(demo, address, want, seconds=15):
+    end = time.monotonic() + seconds
+    while (answer := rcpt(demo, address)) != want and answer[0] != want:
+        assert time.monotonic() < end, (address, answer)
+        time.sleep(0.1)
+
+
+def test_addresses_from_files(start_demo, tmp_path):
+    aliases, virtual = tmp_path / "aliases", tmp_path / "virtual"
+    put(aliases, "# the usual\nroot: ann\nhelp: root,\n   bob@example.test\nbob: ann\n")
+    put(virtual, "info@example.test  ann@example.test\n@second.test  bob@example.test\n")
+    place = start_demo(f"map.aliases={aliases}", f"map.virtual={virtual}")
+    command(place, "domain", "add", "second.test")
+    for address, who in (("root@example.test", 1), ("Root+x@example.test", 1), ("info@example.test", 1),
+                         ("whoever@second.test", 2)):
+        place.wait_message(deliver(place, address).encode(), who)
+    # Accounts come first, whatever a file says.
+    place.wait_message(deliver(place, place.USER2).encode(), 2)
+    mark = deliver(place, "help@example.test")
+    for who in (1, 2):
+        place.wait_message(mark.encode(), who)
+    assert rcpt(place, "nobody@example.test") == (550, "5.1.1")
+    # A change is seen, in whichever way it was made.
+    put(aliases, "new: ann\n")
+    until_rcpt(place, "new@example.test", 250)
+    assert rcpt(place, "help@example.test") == (550, "5.1.1")
+    with aliases.open("a") as f:
+        f.write("newer: ann\n")
+    until_rcpt(place, "newer@example.test", 250)
+
+
+@pytest.mark.parametrize("bad, words", [
+    ("x: |/bin/sh\n", "line 2: .*programs"), ("x: /var/mail/x\n", "line 2: .*files"),
+    ("x: :include:/etc/passwd\n", "line 2: .*include"), ("nonsense\n", "line 2: .*expected")])
+def test_t053_a_wrong_line_leaves_the_old_map(start_demo, tmp_path, bad, words):
+    aliases = tmp_path / "aliases"
+    put(aliases, "good: ann\n")
+    place = start_demo(f"map.aliases={aliases}")
+    place.expect("store.map")
+    put(aliases, "better: ann\n" + bad)
+    place.wait_log(f"warn store.map .*{words}")
+    assert rcpt(place, "good@example.test")[0] == 250
+    assert rcpt(place, "better@example.test") == (550, "5.1.1")
+
+
+def test_t053_a_file_that_cannot_be_trusted_refuses_nobody_for_good(start_demo, tmp_path):
+    aliases, real = tmp_path / "aliases", tmp_path / "real"
+    put(real, "good: ann\n")
+    aliases.symlink_to(real)
+    place = start_demo(f"map.aliases={aliases}")
+    place.expect("master.map")
+    assert rcpt(place, "good@example.test") == (451, "4.3.0")
+    place.wait_message(deliver(place, place.USER1).encode())
+    aliases.unlink()
+    put(aliases, "good: ann\n")
+    until_rcpt(place, "good@example.test", 250)
