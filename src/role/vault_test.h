@@ -186,12 +186,16 @@ static struct link store_link;
 static role_peer_fn *peer_fn;
 static void *peer_arg;
 static struct signal ready;
-static int seal_fd;
+static int seal_fd, client_ca_fd = -1;
 
 int role_take_file(struct role *r, uint8_t purpose, const char *name)
 {
 	(void)r;
 	(void)name;
+	if (purpose == FILE_CA && client_ca_fd >= 0) {
+		lseek(client_ca_fd, 0, SEEK_SET);
+		return dup(client_ca_fd);
+	}
 	return purpose == FILE_SEAL ? dup(seal_fd) : -1;
 }
 
@@ -345,7 +349,7 @@ static const char *set_password(const char *login, const char *password)
 		: "set";
 }
 
-static const char *login_at(
+static inline const char *login_at(
 	struct channel *ch, enum service service, const char *name, const char *password)
 {
 	struct vault_login_req q = { .service = (uint8_t)service,
@@ -370,12 +374,12 @@ static const char *login_at(
 	return said;
 }
 
-static const char *login(const char *name, const char *password)
+static inline const char *login(const char *name, const char *password)
 {
 	return login_at(front, SERVICE_SUBMISSION, name, password);
 }
 
-static const char *regrant(struct channel *ch)
+static inline const char *regrant(struct channel *ch)
 {
 	struct vault_regrant_req q = { .session = str_make(session, session_n) };
 	struct vault_regrant_rep a;
