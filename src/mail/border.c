@@ -121,11 +121,11 @@ static bool name_is(const struct border *b, struct str name)
 
 static void name_byte(struct border *b, char c)
 {
-	bool empty = b->name_n == 0 || b->name[0] == '\r', end = c == '\r' || c == '\n';
+	bool empty = b->name_n == 0 || b->name[0] == '\r';
 
 	if (c == '\n' && empty && b->name_n <= 1) {
 		b->state = AT_BODY; /* RFC 5322 2.1: an empty line ends the head */
-	} else if (c == ':' || is_wsp(c) || (end && !empty)) {
+	} else if (c == ':' || is_wsp(c) || c == '\n' || (c == '\r' && !empty)) {
 		bool ours = name_is(b, results) || name_is(b, return_path);
 
 		b->state = ours ? AT_COLON : KEEPING;

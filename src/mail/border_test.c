@@ -127,6 +127,7 @@ static void a_bare_lf_hides_nothing(void **state)
 {
 	(void)state;
 	assert_kept(STR("A: b\nReturn-Path: <x>\nC: d\n\nbody"), STR("A: b\nC: d\n\nbody"));
+	assert_kept(STR("\rA\nReturn-Path: <x>\nC: d\n"), STR("\rA\nC: d\n"));
 }
 
 static void a_message_may_end_anywhere(void **state)

@@ -1,9 +1,10 @@
 /* A whole session on any bytes, in chunks of any size, with a policy that answers as the input
  * says.
  *
- * Octet 0 and 1 say what the server offers, octet 2 the chunk, octets 3 to 10 are the answers of
- * the policy, three bits each, taken round and round. The rest is what the client sends, in parts:
- * each part after the first is what comes after one more handshake of TLS; without a part it fails.
+ * Octet 0 and 1 say what the server offers, octet 2 the chunk (its highest bits: LMTP, XCLIENT),
+ * octets 3 to 10 are the answers of the policy, three bits each, taken round and round. The rest is
+ * what the client sends, in parts: each part after the first is what comes after one more handshake
+ * of TLS; without a part it fails.
  *
  * Checked: the session ends; what it says is lines of three digits and printable text, with an
  * enhanced status of the same class; nothing is heard in the clear after STARTTLS; a message is
@@ -31,7 +32,7 @@ struct watch {
 	struct str parts; /* still to come */
 	const uint8_t *answers;
 	unsigned answered;
-	bool secure, logged_in, in_mail, in_data, binary, refused, last_was_cr;
+	bool lmtp, secure, logged_in, in_mail, in_data, binary, refused, last_was_cr;
 	unsigned rcpts;
 };
 
@@ -157,6 +158,31 @@ static int commit(void *arg, struct str *id, struct smtp_reply *no)
 	return no_or_yes(w, SMTP_AT_DATA, no);
 }
 
+static int outcome(void *arg, unsigned n, struct smtp_reply *no)
+{
+	struct watch *w = arg;
+
+	check(w->lmtp && w->in_data && n < w->rcpts);
+	return no_or_yes(w, SMTP_AT_RCPT, no);
+}
+
+static struct str refused(
+	void *arg, const char *stage, struct str what, const struct smtp_reply *no)
+{
+	check(no->code >= 400 && no->code < 600 && *stage);
+	return STR("");
+}
+
+static int xclient(void *arg, const struct smtp_xclient *x, struct smtp_reply *no)
+{
+	struct watch *w = arg;
+
+	check(!w->in_mail && !w->logged_in);
+	for (size_t i = 0; i < x->name.n; i++) /* it goes into Received */
+		check(is_alnum(x->name.p[i]) || strchr("-._:[]+/=#*~", x->name.p[i]));
+	return no_or_yes(w, SMTP_AT_MAIL, no);
+}
+
 static void reset(void *arg)
 {
 	struct watch *w = arg;
@@ -194,6 +220,7 @@ static struct smtp_server offer(const uint8_t *in)
 		.name = STR("mx.test"), .proto = "smtp", .limits = SMTP_LIMITS
 	};
 
+	server.lmtp = in[2] & 128;
 	server.starttls = in[0] & 1;
 	server.secure = in[0] & 2;
 	server.auth = in[0] & 4;
@@ -219,7 +246,7 @@ static struct smtp_server offer(const uint8_t *in)
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
 {
 	struct watch w = { .answers = input + 3 };
-	const struct smtp_policy policy = { .arg = &w,
+	struct smtp_policy policy = { .arg = &w,
 		.session = STR("f"),
 		.start_tls = start_tls,
 		.login = login,
@@ -228,6 +255,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
 		.data = data,
 		.body = body,
 		.commit = commit,
+		.outcome = outcome,
+		.refused = refused,
 		.reset = reset };
 	struct err err = ERR_INIT;
 	struct smtp_server server;
@@ -237,6 +266,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
 		return 0;
 	server = offer(input);
 	w.secure = server.secure;
+	w.lmtp = server.lmtp;
+	if (input[2] & 64)
+		policy.xclient = xclient;
 	w.parts = str_make(input + FRONT, n - FRONT);
 	c = conn_mem(take_part(&w.parts), input[2]);
 	if (!c)

@@ -141,14 +141,14 @@ static int add_gone(struct handout *h, struct str address, struct str why, struc
 		: err_set(err, ERR_TEMP, "out of memory for a delivery");
 }
 
-/* Whoever handed it in can be told at once. Not if others get it under the same address: then it
- * would be sent again for them as well. */
+/* Whoever handed it in hears it. Not if others get it by that address: they would get it twice. */
 static bool told_at_once(struct handout *h, const struct err *why)
 {
-	if (!h->d->refuse || h->several)
-		return false;
-	h->d->refuse(h->d->refuse_arg, (size_t)(h->rcpt - h->d->rcpts), why);
-	return true;
+	bool told = h->d->refuse && !h->several;
+
+	if (told)
+		h->d->refuse(h->d->refuse_arg, (size_t)(h->rcpt - h->d->rcpts), why);
+	return told;
 }
 
 /* There was room for it at RCPT, or it has been disabled since. */
@@ -163,10 +163,8 @@ static int add_refused(struct handout *h, const struct err *why, struct err *err
 	}
 	if (h->refusals++ == 0)
 		h->refused = *why;
-	if (told_at_once(h, why))
-		return 0;
 	buf_addf(&text, "%s %s", why->kind == ERR_DISABLED ? "5.2.1" : "5.2.2", why->msg);
-	r = add_gone(h, h->rcpt->address, buf_str(&text), err);
+	r = told_at_once(h, why) ? 0 : add_gone(h, h->rcpt->address, buf_str(&text), err);
 	buf_free(&text);
 	return r;
 }
@@ -271,9 +269,11 @@ static int add_all(struct handout *h, struct destination *where, struct err *err
 static int add_rcpt(struct handout *h, struct err *err)
 {
 	struct directory_rcpt found = { .target = h->rcpt->target, .local = true };
+	struct str gone = STR("no such user here any more");
 	struct destination *where;
 	struct err why = ERR_INIT;
 
+	h->several = false;
 	if (!found.target &&
 		directory_rcpt(&h->t->view, h->rcpt->address, h->d->anywhere, 0, &found, &why) < 0)
 		return add_refused(h, &why, err);
@@ -282,10 +282,8 @@ static int add_rcpt(struct handout *h, struct err *err)
 	if (directory_expand(
 		    &h->t->view, found.target, h->rcpt->address, &h->arena, &where, &why) == 0)
 		return add_all(h, where, err);
-	if (why.kind == ERR_NOTFOUND && told_at_once(h, &why))
-		return 0;
 	if (why.kind == ERR_NOTFOUND)
-		return add_gone(h, h->rcpt->address, STR("no such user here any more"), err);
+		return told_at_once(h, &why) ? 0 : add_gone(h, h->rcpt->address, gone, err);
 	*err = why;
 	return -1;
 }

@@ -139,7 +139,18 @@ static void a_sender_cannot_smuggle_a_header(void **state)
 struct vanished {
 	uint64_t target;
 	uint32_t local, queued;
+	bool at_once; /* whoever hands it in wants to hear it */
+	size_t told, who;
 };
+
+static void tell_gone(void *arg, size_t rcpt, const struct err *why)
+{
+	struct vanished *x = arg;
+
+	x->told++;
+	x->who = rcpt;
+	assert_int_equal(why->kind, ERR_NOTFOUND);
+}
 
 static int find_target(struct view *v, void *arg, struct err *err)
 {
@@ -162,31 +173,57 @@ static int remove_bob(struct txn *t, void *arg, struct err *err)
 static int mail_vanished(struct txn *t, void *arg, struct err *err)
 {
 	struct vanished *x = arg;
-	const struct delivery_rcpt rcpts[2] = { { .target = x->target,
-							.address = STR("bob@example.org") },
-		{ .address = STR("ann@example.org") } };
+	const struct delivery_rcpt rcpts[2] = { { .address = STR("both@example.org") },
+		{ .target = x->target, .address = STR("bob@example.org") } };
 	const struct delivery d = { .id = 9,
 		.any_sender = true,
 		.sender = STR("them@example.net"),
 		.rcpts = rcpts,
-		.rcpt_count = 2 };
+		.rcpt_count = 2,
+		.refuse = x->at_once ? tell_gone : NULL,
+		.refuse_arg = x };
 
 	return delivery_accept(t, &d, &x->local, &x->queued, err);
 }
 
-static void who_vanished_before_the_commit_gets_a_report(void **state)
+/* The alias before leads to several: what holds for one recipient does not for the next. */
+static struct store *with_bob_gone(void **state, struct vanished *x)
 {
 	struct store *s = open_store(state);
-	struct vanished x = { 0 };
 	struct err err;
 
 	add_account(s, "ann@example.org");
+	add_account(s, "cid@example.org");
 	add_account(s, "bob@example.org");
-	assert_int_equal(look(s, find_target, &x, &err), 0);
+	add_alias(s, "both@example.org", "ann@example.org cid@example.org");
+	assert_int_equal(look(s, find_target, x, &err), 0);
 	assert_int_equal(change(s, remove_bob, NULL, &err), 0);
+	return s;
+}
+
+static void who_vanished_before_the_commit_gets_a_report(void **state)
+{
+	struct vanished x = { 0 };
+	struct store *s = with_bob_gone(state, &x);
+	struct err err;
+
 	assert_int_equal(change(s, mail_vanished, &x, &err), 0);
-	assert_int_equal(x.local, 1);
+	assert_int_equal(x.local, 2);
 	assert_int_equal(x.queued, 1); /* for the courier to report */
+	store_close(&s);
+}
+
+static void who_vanished_is_told_at_once_to_whom_it_can_be(void **state)
+{
+	struct vanished x = { .at_once = true };
+	struct store *s = with_bob_gone(state, &x);
+	struct err err;
+
+	assert_int_equal(change(s, mail_vanished, &x, &err), 0);
+	assert_int_equal(x.local, 2);
+	assert_int_equal(x.queued, 0); /* nobody is owed a report */
+	assert_int_equal(x.told, 1);
+	assert_int_equal(x.who, 1);
 	store_close(&s);
 }
 
@@ -529,6 +566,7 @@ int main(void)
 		TEST(a_front_that_never_asked_cannot_relay),
 		TEST(a_sender_cannot_smuggle_a_header),
 		TEST(who_vanished_before_the_commit_gets_a_report),
+		TEST(who_vanished_is_told_at_once_to_whom_it_can_be),
 		TEST(fifty_megabytes_go_in_and_out_with_little_memory),
 		TEST(a_blob_that_nobody_names_is_swept_away),
 		TEST(a_rotten_body_is_not_served),
