@@ -24,7 +24,7 @@ import time
 MARK = b"X-Ledger: "
 # What the server may put in front of a message (RFC 5321 4.4, RFC 8601); folded lines go along.
 TRACE_FIELDS = (b"return-path", b"delivered-to", b"received", b"authentication-results",
-                b"received-spf")
+                b"received-spf", b"x-original-to")
 
 # One message as found somewhere: its id (None: it carries none), the hash of what counts, where.
 Found = collections.namedtuple("Found", "id digest place")
