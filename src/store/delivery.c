@@ -390,8 +390,9 @@ static int deliver_one(struct handout *h, const struct destination *to, struct e
 	buf_add(&prefix, STR(">\r\nDelivered-To: "));
 	buf_add(&prefix, to->delivered_to);
 	buf_add(&prefix, STR("\r\n"));
+	/* RFC 9228 3: an alias was a delivery, too, and an earlier one. */
 	if (to->asked.n) {
-		buf_add(&prefix, STR("X-Original-To: "));
+		buf_add(&prefix, STR("Delivered-To: "));
 		buf_add(&prefix, to->asked);
 		buf_add(&prefix, STR("\r\n"));
 	}

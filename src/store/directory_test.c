@@ -267,10 +267,10 @@ static void a_message_says_which_address_was_used(void **state)
 	must_mail(s, 3, "info@example.org", "three");
 	last(s, "ann@example.org", &h);
 	assert_non_null(strstr(h.text,
-		"\r\nDelivered-To: ann@example.org\r\nX-Original-To: info@example.org\r\n"));
+		"\r\nDelivered-To: ann@example.org\r\nDelivered-To: info@example.org\r\n"));
 	must_mail(s, 4, "Shop.Name@example.org", "four");
 	last(s, "ann@example.org", &h);
-	assert_non_null(strstr(h.text, "\r\nX-Original-To: Shop.Name@example.org\r\n"));
+	assert_non_null(strstr(h.text, "\r\nDelivered-To: Shop.Name@example.org\r\n"));
 	store_close(&s);
 }
 

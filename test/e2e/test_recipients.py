@@ -56,14 +56,13 @@ def test_a_catch_all_a_tag_and_an_alias_are_told_apart(place):
     command(place, "alias", "set", "@example.test", place.USER2)
     command(place, "alias", "set", "info@example.test", place.USER1)
     user, domain = place.USER1.split("@")
-    for address, who, headers in (
-            (place.USER1.upper(), 1, {"Delivered-To": place.USER1}),
-            (f"{user}+Shop@{domain}", 1, {"Delivered-To": f"{user}+Shop@{domain}", "X-Original-To": None}),
-            ("info@example.test", 1, {"Delivered-To": place.USER1, "X-Original-To": "info@example.test"}),
-            ("whoever@example.test", 2, {"X-Original-To": "whoever@example.test"})):
+    for address, who, steps in (
+            (place.USER1.upper(), 1, [place.USER1]),
+            (f"{user}+Shop@{domain}", 1, [f"{user}+Shop@{domain}"]),
+            ("info@example.test", 1, [place.USER1, "info@example.test"]),
+            ("whoever@example.test", 2, [place.USER2, "whoever@example.test"])):
         got = parse(place.wait_message(deliver(place, address).encode(), who))
-        for name, value in headers.items():
-            assert got[name] == value, (address, name)
+        assert got.get_all("Delivered-To") == steps, address
     assert rcpt(place, "x@other.example") == (550, "5.7.1")
     command(place, "alias", "remove", "@example.test")
     assert rcpt(place, "whoever@example.test") == (550, "5.1.1")
@@ -92,7 +91,7 @@ def test_both_spellings_of_an_international_domain(place):
     assert {"alias": "info@xn--bcher-kva.test", "targets": place.USER1, "owner": ""} in command(place, "alias")
 
 
-def test_t053_t098_circles_and_endless_lists_are_refused_in_words(place):
+def test_T053_T098_circles_and_endless_lists_are_refused_in_words(place):
     command(place, "alias", "set", "a@example.test", "b@example.test")
     assert "circle" in command(place, "alias", "set", "b@example.test", "a@example.test", want=65)
     assert "circle" in command(place, "alias", "set", "c@example.test", "c@example.test", want=65)
@@ -131,7 +130,7 @@ def try_sender(demo, sender, header=None):
         return s.code()
 
 
-def test_t042_the_sender_belongs_to_the_login(place):
+def test_T042_the_sender_belongs_to_the_login(place):
     user, domain = place.USER1.split("@")
     command(place, "alias", "set", "mine@example.test", place.USER1)
     command(place, "alias", "set", "shared@example.test", place.USER1, place.USER2)
@@ -176,7 +175,7 @@ TRICKS = [
     "(a)x@elsewhere.example", "x(a)@elsewhere.example", "x@(a)elsewhere.example", "a@b@c@{d}", "a@b:c@{d}"]
 
 
-def test_t040_no_form_of_a_recipient_makes_a_relay(place):
+def test_T040_no_form_of_a_recipient_makes_a_relay(place):
     user, domain = place.USER1.split("@")
     assert len(TRICKS) >= 60
     for sender in (STRANGER, "", place.USER1):
@@ -198,7 +197,7 @@ def queue(demo):
     return r if isinstance(r, list) else []
 
 
-def test_t040_the_catch_all_catches_no_other_domain(place):
+def test_T040_the_catch_all_catches_no_other_domain(place):
     user, domain = place.USER1.split("@")
     command(place, "alias", "set", "@example.test", place.USER2)
     for trick in TRICKS:
@@ -210,7 +209,7 @@ def test_t040_the_catch_all_catches_no_other_domain(place):
     assert queue(place) == []
 
 
-def test_t040_nobody_relays_by_being_a_bounce_or_a_proxy(place):
+def test_T040_nobody_relays_by_being_a_bounce_or_a_proxy(place):
     with Raw(place) as s:
         s.hello()
         assert s.cmd(f"XCLIENT LOGIN={place.USER1} ADDR=127.0.0.1")[0] in (500, 502, 550)
@@ -368,7 +367,7 @@ def test_addresses_from_files(start_demo, tmp_path):
 @pytest.mark.parametrize("bad, words", [
     ("x: |/bin/sh\n", "line 2: .*programs"), ("x: /var/mail/x\n", "line 2: .*files"),
     ("x: :include:/etc/passwd\n", "line 2: .*include"), ("nonsense\n", "line 2: .*expected")])
-def test_t053_a_wrong_line_leaves_the_old_map(start_demo, tmp_path, bad, words):
+def test_T053_a_wrong_line_leaves_the_old_map(start_demo, tmp_path, bad, words):
     aliases = tmp_path / "aliases"
     put(aliases, "good: ann\n")
     place = start_demo(f"map.aliases={aliases}")
@@ -379,7 +378,7 @@ def test_t053_a_wrong_line_leaves_the_old_map(start_demo, tmp_path, bad, words):
     assert rcpt(place, "better@example.test") == (550, "5.1.1")
 
 
-def test_t053_a_file_that_cannot_be_trusted_refuses_nobody_for_good(start_demo, tmp_path):
+def test_T053_a_file_that_cannot_be_trusted_refuses_nobody_for_good(start_demo, tmp_path):
     aliases, real = tmp_path / "aliases", tmp_path / "real"
     put(real, "good: ann\n")
     aliases.symlink_to(real)
