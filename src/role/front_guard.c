@@ -404,3 +404,52 @@ int guard_rcpt(
 		return too_fast(v, fast, 451, "4.7.1", "recipients", no);
 	return v->logged_in ? 0 : check_lists(v, to, no);
 }
+
+/* ---- who has to come back: RFC 6647 2.3 ---- */
+
+enum { GREYLIST_USUAL = 300 }; /* seconds, when only a list in the DNS asks for it */
+
+/* Nobody is put off because the store does not answer. */
+static uint32_t ask_greylist(
+	struct visitor *v, int64_t delay, struct str sender, struct str address)
+{
+	char network[IP_NETWORK_SIZE] = "";
+	struct store_greylist_req q = {
+		.sender = sender, .address = address, .delay = (uint32_t)delay
+	};
+	struct store_greylist_rep a = { 0 };
+	struct reply hold = { 0 };
+	struct err err = ERR_INIT;
+	struct channel *ch = link_wait(v->front->store, clock_after(CLOCK_SEC), &err);
+	struct ip ip;
+	uint32_t wait = 0;
+
+	if (ip_parse(&ip, v->peer))
+		ip_network(&ip, network);
+	q.network = str_c(network);
+	if (ch && store_greylist(ch, &q, clock_after(10 * CLOCK_SEC), &a, &hold, &err) == 0)
+		wait = a.wait;
+	reply_free(&hold);
+	return wait;
+}
+
+int guard_greylist(struct visitor *v, struct str sender, struct str address,
+	const struct address *to, struct smtp_reply *no)
+{
+	int64_t delay = conf_duration(v->front->conf, CONF_GREYLIST) / CLOCK_SEC;
+	bool asked_for = v->listed == LISTS_GREYLIST + 1u;
+	uint32_t wait;
+
+	if (asked_for && delay == 0)
+		delay = GREYLIST_USUAL;
+	if (delay == 0 || v->local || v->logged_in || takes_complaints(to) ||
+		(!asked_for && v->known) || v->listed == LISTS_ALLOW + 1u)
+		return 0;
+	wait = ask_greylist(v, delay, sender, address);
+	if (wait == 0)
+		return 0;
+	log_event(LOG_INFO, "guard.greylist", L_STR("sid", v->session), L_STR("rip", v->peer),
+		L_STR("from", sender), L_STR("to", address), L_U64("wait", wait));
+	smtp_reply_set(no, 451, "4.7.1", "greylisted, try again in %u seconds", wait);
+	return -1;
+}

@@ -61,6 +61,10 @@ int guard_pace(
 int guard_mail(struct visitor *v, struct smtp_reply *no);
 int guard_rcpt(
 	struct visitor *v, struct str account, const struct address *to, struct smtp_reply *no);
+/* After the recipient was found good: must this message come again later? 0, or -1 with the
+ * reply. */
+int guard_greylist(struct visitor *v, struct str sender, struct str address,
+	const struct address *to, struct smtp_reply *no);
 /* A message was accepted; a login was right. */
 void guard_welcome(struct front *f, struct str peer);
 

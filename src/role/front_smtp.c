@@ -127,10 +127,14 @@ static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 		.rrvs = rcpt->rrvs,
 		.size = s->mailing->asked.size };
 
-	if (FRONT_CALL(s->front, front_smtp_login(s), store_rcpt, &q, &a, &hold, &err) < 0 ||
-		smtp_mailing_rcpt(s->mailing, rcpt, q.address, a.target, &err) < 0) {
+	if (FRONT_CALL(s->front, front_smtp_login(s), store_rcpt, &q, &a, &hold, &err) < 0)
 		refuse_rcpt(no, &err);
-	} else {
+	else if (s->service == SERVICE_SMTP &&
+		guard_greylist(s->visitor, q.sender, q.address, &rcpt->to, no) < 0)
+		;
+	else if (smtp_mailing_rcpt(s->mailing, rcpt, q.address, a.target, &err) < 0)
+		refuse_rcpt(no, &err);
+	else {
 		hold_memory(s, RCPT_MEMORY + q.address.n + rcpt->orcpt.n);
 		smtp_note_rcpt(s->mailing, q.address);
 		r = 0;

@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "role/store_private.h"
 #include "store/queue.h"
+#include "trust/greylist.h"
 
 #include <stdlib.h>
 #include <sysexits.h>
@@ -101,6 +102,7 @@ static const struct row {
 	ON(detach),
 	ON(rcpt),
 	ON(sender),
+	ON(greylist),
 	{ MSG_store_txn_body, NO_HANDLE, NULL, NULL, NULL, store_on_body },
 	{ MSG_store_txn_rcpts, NO_HANDLE, NULL, NULL, NULL, store_on_rcpts },
 	{ MSG_store_txn_abort, NO_HANDLE, NULL, NULL, NULL, store_on_abort },
@@ -540,10 +542,11 @@ int role_store_main(struct role *r, struct err *err)
 	if (s->dir < 0)
 		return err_set(err, ERR_PERM, "the master has passed no data folder");
 	s->remote = remote_new(&s->finished, err);
-	if (s->remote && open_store(s, err) == 0)
+	if (s->remote && store_greylist_start(s, err) == 0 && open_store(s, err) == 0)
 		result = serve(s, err);
 	s->closing = true;
 	view_close(&s->view);
 	store_close(&s->store);
+	greylist_free(&s->greylist);
 	return result;
 }

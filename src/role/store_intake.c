@@ -263,6 +263,8 @@ void store_on_rcpts(struct peer *p, struct request *req)
 	in = intake_get(p, m.txn);
 	if (in) {
 		buf_add(&in->rcpts, m.rcpts);
+		if (p->who == WHO_SUBMIT)
+			store_greylist_wrote(p->s, m.rcpts);
 		if (!buf_ok(&in->rcpts)) {
 			err_set(&err, ERR_LIMIT, "too many recipients");
 			intake_fail(in, &err);

@@ -104,6 +104,7 @@ struct store_role {
 	size_t buffered, works;
 	int64_t next_due; /* seconds since 1970; when to wake the courier */
 	struct signal due, idle;
+	struct greylist *greylist; /* NULL unless it is in use */
 	bool closing, alarms_begun;
 };
 
@@ -163,6 +164,10 @@ uint64_t store_target_seal(struct str address, uint64_t id);
 uint64_t store_target_open(struct str address, uint64_t sealed);
 void store_on_rcpt(struct peer *p, struct request *req);
 void store_on_sender(struct peer *p, struct request *req);
+/* store_greylist.c. `rcpts`: encoded store_rcpt_item, of a submission. */
+void store_on_greylist(struct peer *p, struct request *req);
+void store_greylist_wrote(struct store_role *s, struct str rcpts);
+int store_greylist_start(struct store_role *s, struct err *err); /* when it is in use at all */
 void store_on_login(struct peer *p, struct request *req);
 void store_on_secret_get(struct peer *p, struct request *req);
 

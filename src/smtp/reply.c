@@ -36,7 +36,7 @@ int smtp_say(struct smtp_session *s, unsigned code, const char *status, struct s
 	line[n++] = '\r';
 	line[n++] = '\n';
 	conn_write(s->c, str_make(line, n));
-	if (code >= 400)
+	if (code >= 500) /* "later" is no mistake of the client */
 		budget_charge(s->budget, BUDGET_ERRORS, 1);
 	return 0;
 }

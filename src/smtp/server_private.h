@@ -68,7 +68,7 @@ smtp_command_fn smtp_do_helo, smtp_do_ehlo, smtp_do_starttls, smtp_do_auth, smtp
 	smtp_do_rcpt, smtp_do_data, smtp_do_bdat, smtp_do_xclient;
 
 /* reply.c. All give 0, so that a command can return them. The status is left out when it is "".
- * Codes from 400 on count as errors of the client. */
+ * Codes from 500 on count as errors of the client. */
 int smtp_say(struct smtp_session *s, unsigned code, const char *status, struct str text);
 /* The same, and a line in the log. `what` is the address or word that was refused. */
 int smtp_refuse(

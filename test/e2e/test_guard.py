@@ -342,3 +342,44 @@ def test_users_and_this_machine_are_asked_for_nowhere(listing, dns):
         s.hello()
         assert s.message("ann@sender.example", d.USER1, text(token()))[0] == 250
     assert dns.count("9.113.0.203.bl.test") == 0
+
+
+# ---- greylisting -----------------------------------------------------------------------------
+
+
+def test_a_stranger_comes_back_and_is_never_put_off_again(start_demo):
+    d = start_demo(*PASS, "greylist=1s")
+    first, complaint = try_rcpt(d, "203.0.113.20", d.USER1, "postmaster@example.test")
+    assert first == (451, ["4.7.1 greylisted, try again in 1 seconds"]) and complaint[0] == 250
+    assert try_rcpt(d, "203.0.113.20", "nobody@example.test")[0][0] == 550, "who is not here is said at once"
+    for _ in range(100):  # the second is the server's to count
+        if try_rcpt(d, "203.0.113.20")[0][0] == 250:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("it came back often enough")
+    assert try_rcpt(d, "203.0.113.21", d.USER2)[0][0] == 250, "its network is trusted"
+    assert try_rcpt(d, "192.0.2.20")[0][0] == 451
+    d.wait_log("guard.greylist .*rip=192.0.2.20 .*wait=1")
+
+
+def test_whoever_was_written_to_may_answer_at_once(start_demo, dns):
+    d = start_demo(*PASS, "greylist=10m", f"dns.server=127.0.0.1:{dns.port}")
+    own = text(token()).replace(b"ann@sender.example", d.USER1.encode())
+    with Raw(d, port=d.SUBMISSIONS_PORT, tls=True) as s:
+        s.hello()
+        assert s.login(d.USER1, d.PASS1)[0] == 235
+        assert s.message(d.USER1, "ann@sender.example", own)[0] == 250
+    assert try_rcpt(d, "203.0.113.22")[0][0] == 250
+
+
+def test_many_recipients_put_off_are_no_errors(start_demo):
+    d = start_demo(*PASS, "greylist=10m", "smtp.tarpit=30s")
+    codes = [code for code, _ in try_rcpt(d, "203.0.113.23", *[d.USER1] * 40)]
+    assert codes == [451] * 40
+
+
+def test_a_list_may_ask_for_greylisting(listing):
+    d = listing(LISTED, "dnsbl=bl.test:greylist")
+    assert try_rcpt(d, "203.0.113.9")[0] == (451, ["4.7.1 greylisted, try again in 300 seconds"])
+    assert try_rcpt(d, "203.0.113.12")[0][0] == 250
