@@ -403,6 +403,77 @@ static void a_lazy_job_that_was_finished_survives_the_end_of_the_process(void **
 	store_close(&s);
 }
 
+static int run_nothing(struct txn *t, void *arg, struct err *err)
+{
+	(void)t, (void)arg, (void)err;
+	return 0;
+}
+
+/* Its body would not have fit into the segment, so the next one was begun for nothing. */
+static void a_segment_that_was_begun_for_nothing_is_no_damage(void **state)
+{
+	static char large[1000 << 10];
+	struct store *s = open_store(state);
+	struct store_figures f;
+	struct box_test b;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	must_mail(s, 1, "ann@example.org", "one");
+	assert_int_equal(
+		change_with_body(s, run_nothing, NULL, str_make(large, sizeof large), &err), 0);
+	store_close(&s);
+	s = open_store(state);
+	store_figures(s, &f);
+	assert_false(f.read_only);
+	must_mail(s, 2, "ann@example.org", "two");
+	store_close(&s);
+	s = open_store(state);
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::one 2:0::two ");
+	store_close(&s);
+}
+
+/* SQLite may do that for want of memory or disk. The job makes light of it and goes on. */
+static int run_rolled_back(struct txn *t, void *arg, struct err *err)
+{
+	(void)arg;
+	db_rollback(t->view.db);
+	(void)emit_domain_put(t, &(struct effect_domain_put){ 99, STR("stray.example"), 1 }, err);
+	*err = ERR_INIT;
+	return 0;
+}
+
+static void an_index_that_was_rolled_back_ends_the_process_and_is_made_again(void **state)
+{
+	const struct store_options o = { .segment_bytes = 1 << 20, .fatal = died };
+	struct buf live = BUF(1 << 22);
+	struct store *s;
+	struct box_test b;
+	struct err err;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		s = open_store_with(test_dir(state), &o);
+		add_account(s, "ann@example.org");
+		mail_lazily(s, 1, "answered");
+		(void)change(s, run_rolled_back, NULL, &err);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 42);
+	s = open_store(state);
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::answered ");
+	store_close(&s);
+	dump_index(test_dir(state), "index.db", &live);
+	buf_addc(&live, '\0');
+	assert_null(strstr(live.p, "stray"));
+	buf_free(&live);
+}
+
 static void a_damaged_log_is_read_and_not_written(void **state)
 {
 	struct store *s = open_store(state);
@@ -451,6 +522,8 @@ int main(void)
 		TEST(a_reader_sees_what_a_lazy_job_has_done),
 		TEST(a_failed_request_takes_nothing_else_with_it),
 		TEST(a_lazy_job_that_was_finished_survives_the_end_of_the_process),
+		TEST(a_segment_that_was_begun_for_nothing_is_no_damage),
+		TEST(an_index_that_was_rolled_back_ends_the_process_and_is_made_again),
 		TEST(a_damaged_log_is_read_and_not_written),
 	};
 

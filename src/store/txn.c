@@ -5,13 +5,22 @@ void txn_use_body(struct txn *t)
 	t->body_used = true;
 }
 
+/* When SQLite has rolled back by itself, nothing more may go in: it would stay, without the rest.
+ */
+static int still_open(const struct txn *t, struct err *err)
+{
+	return db_in_transaction(t->apply.db)
+		? 0
+		: err_set(err, ERR_TEMP, "the index has been rolled back");
+}
+
 #define EFFECT(name, number, fields)                                                               \
 	int emit_##name(struct txn *t, const struct effect_##name *e, struct err *err)             \
 	{                                                                                          \
 		effect_##name##_put(&t->effects, e);                                               \
 		if (!buf_ok(&t->effects))                                                          \
 			return err_set(err, ERR_TEMP, "out of memory for a record");               \
-		return apply_##name(&t->apply, e, err);                                            \
+		return still_open(t, err) < 0 ? -1 : apply_##name(&t->apply, e, err);              \
 	}
 #define ROW(name, fields)
 #include "store/effect.def"

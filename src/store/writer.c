@@ -116,10 +116,10 @@ static int run_saved(struct store *s, struct store_job *job, struct err *err)
 	slog_body_place(s->log, &t->apply.segment, &t->apply.place);
 	job->err = ERR_INIT;
 	job->result = run_job(s, job, &job->err);
+	if (!db_in_transaction(s->index)) /* even if the job made light of it */
+		return err_set(err, ERR_TEMP, "index rolled back: %.180s", job->err.msg);
 	if (job->result == 0)
 		queue_lease_ended(t->leases, t->ended_lease);
-	else if (!db_in_transaction(s->index))
-		return err_set(err, ERR_TEMP, "index rolled back: %.180s", job->err.msg);
 	else if (t->effects.n)
 		return undo(s, err);
 	return 0;
@@ -128,8 +128,11 @@ static int run_saved(struct store *s, struct store_job *job, struct err *err)
 static int commit_index(struct store *s, struct err *err)
 {
 	if (!db_in_transaction(s->index))
-		return 0;
-	if (index_save(s, &s->at, err) < 0 || db_commit(s->index, err) < 0)
+		return atomic_load(&s->behind)
+			? err_set(err, ERR_TEMP, "the index has lost what it was behind with")
+			: 0;
+	if ((s->at.sequence != s->saved.sequence && index_save(s, &s->at, err) < 0) ||
+		db_commit(s->index, err) < 0)
 		return err_wrap(err, "commit the index");
 	atomic_store(&s->behind, false);
 	checkpoint_consider(s);
@@ -155,7 +158,9 @@ static int commit_batch(struct store *s, bool lazy, struct err *err)
 	if (slog_batch_commit(s->log, &after, err) < 0)
 		return -1;
 	s->records_since_checkpoint += after.sequence - s->at.sequence;
-	s->at = after;
+	/* The position names a record; an empty batch may have begun a segment that has none. */
+	if (after.sequence != s->at.sequence)
+		s->at = after;
 	if (!lazy || (behind && clock_mono() >= s->commit_by))
 		return commit_index(s, err);
 	if (!behind)
@@ -240,7 +245,7 @@ static struct store_job *pass_readers_on(struct store *s, struct store_job *jobs
 	struct job_list writing;
 
 	job_list_init(&writing);
-	while (jobs) {
+	while (jobs && !s->failed) {
 		struct store_job *job = jobs;
 
 		jobs = job->next;
@@ -249,9 +254,10 @@ static struct store_job *pass_readers_on(struct store *s, struct store_job *jobs
 			continue;
 		}
 		must_commit_index(s);
-		readers_add(s, job);
+		if (!s->failed)
+			readers_add(s, job);
 	}
-	return writing.first;
+	return s->failed ? NULL : writing.first;
 }
 
 static void run_housekeeping(struct store *s)
