@@ -118,7 +118,7 @@ int vault_account_find(struct vault *v, struct str name, struct vault_account *a
 	} else {
 		a->id = rep.account;
 		a->login = rep.login;
-		if (rep.enabled && rep.verifier.n > 0 &&
+		if (rep.account && rep.enabled && rep.verifier.n > 0 &&
 			open_verifier(v, a, rep.verifier, &why) < 0)
 			log_event(
 				LOG_ERROR, "vault.verifier", L_STR("login", a->login), L_ERR(&why));

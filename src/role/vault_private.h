@@ -83,7 +83,7 @@ int hash_gate_run(struct hash_gate *g, bool known, int (*run)(void *arg, struct 
 /* The account behind a name, as the store knows it now. */
 struct vault_account {
 	uint64_t id;
-	struct str login;
+	struct str login;         /* its name; of nobody: one for all ways to write it */
 	bool known;               /* exists, enabled, has a password that we can read */
 	struct secret plain;      /* the verifier's bytes */
 	struct verifier verifier; /* the account's, or the decoy */

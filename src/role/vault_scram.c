@@ -163,7 +163,7 @@ static int challenge(struct vault *v, struct exchange *x, const struct vault_acc
 	char nonce[SCRAM_NONCE];
 	struct str salt = { (const char *)fake, sizeof fake };
 
-	fake_salt(v, x->hash, str_c(x->name), fake);
+	fake_salt(v, x->hash, a->login, fake);
 	draw_nonce(nonce);
 	x->known = a->known && kept->rounds > 0;
 	x->password_id = a->verifier.password_id;

@@ -151,7 +151,7 @@ static void the_right_proof_grants_as_the_right_password_does(void **state)
 static void asks_for_salts(void)
 {
 	static const char *const names[] = { "nobody@example.test", "nobody@example.test",
-		"NOBODY@example.test", "nobody2@example.test", "ann@example.test",
+		"\"Nobody\"@EXAMPLE.test.", "nobody2@example.test", "ann@example.test",
 		"ann@example.test" };
 	char salts[6][100];
 

@@ -405,20 +405,32 @@ int directory_account(
 	return account_row(v, account, out, err);
 }
 
+static void spell(const struct address *a, char *out, size_t size)
+{
+	struct buf text = BUF(DIRECTORY_ADDRESS);
+
+	address_print(&text, a);
+	if (!buf_ok(&text) || !str_z(buf_str(&text), out, size))
+		out[0] = 0;
+	buf_free(&text);
+}
+
 int directory_login(struct view *v, struct str name, struct directory_login *out, struct err *err)
 {
 	struct directory_name n;
 	struct directory_entry e;
 	struct err why = ERR_INIT;
 
+	*out = (struct directory_login){ 0 };
 	/* Whoever mistypes a name gets the same answer as for an unknown one. */
 	if (directory_parse(name, &n, &why) < 0)
 		return err_set(err, ERR_NOTFOUND, "no such account");
 	if (directory_find(v, &n, &e, err) < 0)
 		return -1;
-	if (!e.account)
-		return err_set(err, ERR_NOTFOUND, "no such account");
-	return account_row(v, e.account, out, err);
+	if (e.account)
+		return account_row(v, e.account, out, err);
+	spell(&n.address, out->login, sizeof out->login);
+	return err_set(err, ERR_NOTFOUND, "no such account");
 }
 
 int directory_secret(

@@ -39,6 +39,40 @@ static void an_unknown_domain_is_only_for_those_who_may_send_anywhere(void **sta
 	store_close(&s);
 }
 
+static int find_login(struct view *v, void *arg, struct err *err)
+{
+	struct directory_login *who = arg;
+	char name[sizeof who->login];
+
+	strcpy(name, who->login);
+	return directory_login(v, str_c(name), who, err);
+}
+
+/* T031: who compares names by spelling must not see which of them exist. */
+static void a_login_name_has_one_spelling_whether_it_exists_or_not(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "ANN@Example.Org", "ann@example.org" },
+		{ "\"bob\"@example.org", "bob@example.org" },
+		{ "Bob@b\xc3\xbc"
+		  "cher.example",
+			"bob@xn--bcher-kva.example" },
+		{ "bob", "" },
+	};
+	struct store *s = open_store(state);
+	struct directory_login who;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		strcpy(who.login, rows[i][0]);
+		assert_int_equal(look(s, find_login, &who, &err), i ? -1 : 0);
+		assert_string_equal(who.login, rows[i][1]);
+		assert_int_equal(who.account > 0, i == 0);
+	}
+	store_close(&s);
+}
+
 static int put_relay(struct txn *t, void *arg, struct err *err)
 {
 	(void)arg;
@@ -266,8 +300,8 @@ static void a_message_says_which_address_was_used(void **state)
 	assert_non_null(strstr(h.text, "\r\nDelivered-To: Ann+Shop@example.org\r\nReceived"));
 	must_mail(s, 3, "info@example.org", "three");
 	last(s, "ann@example.org", &h);
-	assert_non_null(strstr(h.text,
-		"\r\nDelivered-To: ann@example.org\r\nDelivered-To: info@example.org\r\n"));
+	assert_non_null(strstr(
+		h.text, "\r\nDelivered-To: ann@example.org\r\nDelivered-To: info@example.org\r\n"));
 	must_mail(s, 4, "Shop.Name@example.org", "four");
 	last(s, "ann@example.org", &h);
 	assert_non_null(strstr(h.text, "\r\nDelivered-To: Shop.Name@example.org\r\n"));
@@ -568,6 +602,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_unknown_domain_is_only_for_those_who_may_send_anywhere),
+		TEST(a_login_name_has_one_spelling_whether_it_exists_or_not),
 		TEST(a_relayed_domain_takes_every_address),
 		TEST(a_tag_and_the_case_make_no_difference),
 		TEST(postmaster_and_abuse_always_exist),
