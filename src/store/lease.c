@@ -402,19 +402,19 @@ static int later(struct choice *c, const struct queue_domain *d, int64_t *when, 
 	return got;
 }
 
-/* The first domain of the schedule, when it is due. *aside: not now. */
-static int choose_domain(struct choice *c, struct queue_domain *d, bool *aside, struct err *err)
+/* The first domain of the schedule, when it is due. d->aside: not now. */
+static int choose_domain(struct choice *c, struct queue_domain *d, struct err *err)
 {
 	struct leases *l = c->t->leases;
 	int64_t when;
 	int got;
 
-	*aside = is_busy(c, name_of(d));
-	if (*aside)
+	d->aside = is_busy(c, name_of(d));
+	if (d->aside)
 		return 0;
 	got = serve_domain(c, d, err);
 	if (got == 1) {
-		*aside = true; /* max is reached: the rest is for the next call */
+		d->aside = true; /* max is reached: the rest is for the next call */
 		c->more = true;
 		return 0;
 	}
@@ -435,25 +435,24 @@ int queue_lease(struct txn *t, const struct queue_lease_query *q, struct arena *
 	struct queue_lease **out, int64_t *next_due, struct err *err)
 {
 	struct choice c = { .t = t, .q = q, .arena = arena, .room = q->room };
-	struct queue_domain *later_list = NULL, *d;
+	struct queue_domain *seen = NULL, *d;
 	struct heap_item *top;
-	bool aside;
 	int r = 0;
 
 	c.end = &c.first;
 	while (r == 0 && !c.more && (top = heap_min(&t->leases->due)) && top->at <= t->now) {
 		d = heap_owner(top, struct queue_domain, due);
 		heap_remove(&t->leases->due, top);
-		r = choose_domain(&c, d, &aside, err);
-		if (aside || r < 0) {
-			d->aside = later_list;
-			later_list = d;
-		}
+		r = choose_domain(&c, d, err);
+		d->next = seen;
+		seen = d;
 	}
 	top = heap_min(&t->leases->due);
 	*next_due = c.more ? t->now : (top ? top->at : QUEUE_NEVER);
-	for (; later_list; later_list = later_list->aside)
-		expect(t->leases, later_list, t->now);
+	/* After a failure all that was done is undone, so all of them are due as before. */
+	for (; seen; seen = seen->next)
+		if (seen->aside || r < 0)
+			expect(t->leases, seen, t->now);
 	if (r < 0)
 		take_back(&c);
 	*out = c.first;

@@ -9,7 +9,8 @@
 /* A domain with something in the queue. `due.at` is never later than the truth. */
 struct queue_domain {
 	struct heap_item due;
-	struct queue_domain *aside;
+	struct queue_domain *next; /* of those looked at by this call */
+	bool aside;
 	size_t name_n;
 	char name[];
 };

@@ -495,6 +495,109 @@ static void a_mailbox_that_is_gone_when_its_time_comes_is_reported(void **state)
 	store_close(&s);
 }
 
+static int fill_ann(struct txn *t, void *arg, struct err *err)
+{
+	(void)arg;
+	return directory_account_quota(t, STR("ann@example.org"), 1, 0, err);
+}
+
+/* An error would have it tried, and perhaps delivered to others, again and again. */
+static void a_report_to_a_mailbox_that_is_full_does_not_keep_the_message(void **state)
+{
+	struct store *s = open_store(state);
+	struct mail_test m = { .id = 7,
+		.sender = "ann@example.org",
+		.to = "x@a.example",
+		.body = "hello",
+		.anywhere = true };
+	struct ask a = { .holder = 1 };
+	struct tell t = {
+		.holder = 1, .state = STORE_FAILED, .report = "it failed", .report_id = 70
+	};
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	must_mail(s, 6, "ann@example.org", "fills it");
+	assert_int_equal(change(s, fill_ann, NULL, &err), 0);
+	assert_int_equal(mail(s, &m, &err), 0);
+	lease(s, &a);
+	t.lease = a.lease[0];
+	t.rcpt = a.rcpt[0];
+	assert_int_equal(tell(s, &t), ERR_NONE);
+	assert_int_equal(queued(s), 0);
+	store_close(&s);
+}
+
+/* Contradictory, as only a broken index is. */
+static int break_inbox(struct txn *t, void *arg, struct err *err)
+{
+	struct directory_login who;
+	struct mailbox m;
+
+	if (directory_login(&t->view, str_c(arg), &who, err) < 0 ||
+		mailbox_find(&t->view, who.account, STR("INBOX"), &m, err) < 0)
+		return -1;
+	return emit_mailbox_removed(t,
+		&(struct effect_mailbox_removed){ who.account, m.id, m.modseq + 1, t->now }, err);
+}
+
+static int make_due_in_order(struct txn *t, void *arg, struct err *err)
+{
+	queue_expect(t->leases, STR("example.org"), 0);
+	return make_due(t, arg, err);
+}
+
+static void a_lease_that_fails_forgets_nothing_that_is_due(void **state)
+{
+	const struct delivery_options held = { .hold_until =
+						       ((int64_t)time(NULL) + 3600) * 1000000000 };
+	struct store *s = open_store(state);
+	struct ask a = { .holder = 1 };
+	struct box_test b;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	add_account(s, "bob@second.example");
+	mail_with(s, 7, "ann@example.org", &held, 0);
+	mail_with(s, 8, "bob@second.example", &held, 0);
+	assert_int_equal(change(s, break_inbox, (void *)(uintptr_t) "bob@second.example", &err), 0);
+	assert_int_equal(change(s, make_due_in_order, NULL, &err), 0);
+	assert_int_equal(change(s, do_lease, &a, &err), -1);
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "");
+	assert_int_equal(op(s, 8, QUEUE_OP_DROP), 1);
+	lease(s, &a);
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::hello ");
+	assert_int_equal(queued(s), 0);
+	store_close(&s);
+}
+
+static void half_a_report_is_none(void **state)
+{
+	struct store *s = open_store(state);
+	struct mail_test m = { .id = 7,
+		.sender = "ann@example.org",
+		.to = "x@a.example",
+		.body = "hello",
+		.anywhere = true };
+	struct ask a = { .holder = 1 };
+	struct tell t = {
+		.holder = 1, .state = STORE_FAILED, .report = "it failed", .report_id = 70
+	};
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	assert_int_equal(mail(s, &m, &err), 0);
+	assert_int_equal(change(s, break_inbox, (void *)(uintptr_t) "ann@example.org", &err), 0);
+	lease(s, &a);
+	t.lease = a.lease[0];
+	t.rcpt = a.rcpt[0];
+	assert_int_equal(tell(s, &t), ERR_NOTFOUND);
+	assert_int_equal(queued(s), 1);
+	store_close(&s);
+}
+
 static void what_is_urgent_goes_first(void **state)
 {
 	struct store *s = open_store(state);
@@ -609,6 +712,9 @@ int main(void)
 		TEST(a_held_message_is_not_given_before_its_time),
 		TEST(a_held_message_for_a_mailbox_here_waits_as_well),
 		TEST(a_mailbox_that_is_gone_when_its_time_comes_is_reported),
+		TEST(a_report_to_a_mailbox_that_is_full_does_not_keep_the_message),
+		TEST(half_a_report_is_none),
+		TEST(a_lease_that_fails_forgets_nothing_that_is_due),
 		TEST(what_is_urgent_goes_first),
 		TEST(what_waits_longest_is_not_starved),
 		TEST(who_wants_to_hear_of_a_delivery_here_is_told_of_it),

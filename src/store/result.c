@@ -122,6 +122,14 @@ static int read_sender(
 	return got == 1 ? sender->n > 0 : got;
 }
 
+/* The sender has gone, too, or takes no mail. What is tried and fails later is dropped the same
+ * way: were it an error, the message would be tried again, and again delivered to others. */
+static bool nobody_there(const struct err *why)
+{
+	return why->kind == ERR_NOTFOUND || why->kind == ERR_PERM || why->kind == ERR_DISABLED ||
+		why->kind == ERR_QUOTA || why->kind == ERR_QUOTA_LONG || why->kind == ERR_EXPANSION;
+}
+
 static int put_report(
 	struct txn *t, uint64_t about, const struct queue_report *report, struct err *err)
 {
@@ -137,13 +145,13 @@ static int put_report(
 		.rcpts = &rcpt,
 		.rcpt_count = 1 };
 	uint32_t local, queued;
+	size_t before;
 	int got = read_sender(t, about, &sender, &d.options.require_tls, err);
 
 	rcpt.address = buf_str(&sender);
+	before = t->effects.n;
 	if (got == 1 && delivery_accept(t, &d, &local, &queued, &why) < 0) {
-		/* The sender has gone too. What is tried and fails later is dropped the same way.
-		 */
-		got = why.kind == ERR_NOTFOUND || why.kind == ERR_PERM ? 0 : -1;
+		got = t->effects.n == before && nobody_there(&why) ? 0 : -1;
 		if (got == 0)
 			got = emit_trace(t,
 				&(struct effect_trace){ about, t->now, STR("no report"),
