@@ -1,23 +1,20 @@
-#include "store/delivery.h"
+/* Who gets a message, and what of it goes into the queue. Into mailboxes: delivery_mailbox.c. */
 #include "base/clock.h"
-#include "base/crc32c.h"
 #include "base/map.h"
 #include "mail/address.h"
 #include "mail/queue_id.h"
+#include "store/delivery_private.h"
 #include "store/directory.h"
-#include "store/entry.h"
-#include "store/mailbox.h"
 #include "store/names.h"
 #include "store/queue.h"
 #include "store/sending.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
-enum { DESTINATIONS_MAX = 70000, PREFIX_MAX = 8192, TRACE_TEXT = 600, HELD_AGAIN = 600 };
+enum { DESTINATIONS_MAX = 70000, TRACE_TEXT = 600 };
 
 /* A message while it is being handed out. */
 struct handout {
@@ -88,12 +85,6 @@ static struct str domain_of(struct str address)
 	return domain;
 }
 
-/* A report has no sender and must cause none, so it keeps that on its way through a list. */
-static bool has_owner(const struct handout *h, const struct destination *d)
-{
-	return d->owner.n && h->d->sender.n;
-}
-
 static int add_member(struct handout *h, const struct destination *d, struct err *err)
 {
 	struct queued *q = arena_alloc(&h->arena, sizeof *q);
@@ -123,7 +114,7 @@ static int add_member(struct handout *h, const struct destination *d, struct err
 
 static int add_elsewhere(struct handout *h, const struct destination *d, struct err *err)
 {
-	if (has_owner(h, d))
+	if (delivery_is_for_owner(h->d, d))
 		return add_member(h, d, err);
 	return add_queued(h, &h->elsewhere, d->address, d->domain, err);
 }
@@ -302,111 +293,6 @@ static int check_sender(struct handout *h, struct err *err)
 	return directory_sender(&h->t->view, h->d->account, h->d->sender, err);
 }
 
-static int put_body(
-	struct txn *t, const struct delivery_body *b, uint32_t links, uint64_t *id, struct err *err)
-{
-	uint32_t sum = b->checksum;
-
-	*id = t->apply.next->body;
-	if (b->blob.n == 0) {
-		sum = crc32c(0, t->body.p, t->body.n);
-		txn_use_body(t);
-	}
-	return emit_body(
-		t, &(struct effect_body){ *id, b->size, sum, links, b->blob, b->facts }, err);
-}
-
-int thread_find(struct txn *t, uint64_t account, struct str refs, uint64_t email, uint64_t *thread,
-	struct err *err)
-{
-	int64_t found = 0;
-	uint64_t key;
-	int got = 0;
-
-	for (struct str k = refs; k.n >= 8 && got == 0; k = str_from(k, 8)) {
-		memcpy(&key, k.p, 8);
-		if (key == 0)
-			continue;
-		got = db_int(t->view.db, &found,
-			"SELECT thread FROM thread_key WHERE account = $1 AND key = $2",
-			DB_ARGS(DB_I((int64_t)account), DB_I((int64_t)le64toh(key))), err);
-	}
-	*thread = got == 1 ? (uint64_t)found : email;
-	if (got < 0 || refs.n < 8)
-		return got < 0 ? -1 : 0;
-	return emit_thread_keys(t, &(struct effect_thread_keys){ account, *thread, refs }, err);
-}
-
-/* A new email and its first entry. `row` has flags, keywords and received. */
-static int put_email(struct txn *t, uint64_t account, struct str login, const struct mailbox *m,
-	struct str name, struct str prefix, const struct delivery_body *b, uint64_t body,
-	struct effect_entry_row *row, struct err *err)
-{
-	struct account_state s;
-	struct effect_email e;
-
-	if (account_state(&t->view, account, &s, err) < 0 ||
-		thread_find(t, account, b->refs, s.next_email, &row->thread, err) < 0)
-		return -1;
-	row->uid = m->uidnext;
-	row->email = s.next_email;
-	row->body = body;
-	row->size = prefix.n + b->size;
-	row->prefix_size = (uint32_t)prefix.n;
-	row->saved = t->now;
-	e = (struct effect_email){ .account = account,
-		.login = login,
-		.id = row->email,
-		.thread = row->thread,
-		.body = body,
-		.size = row->size,
-		.received = row->received,
-		.prefix = prefix,
-		.links = 1,
-		.modseq = s.modseq + 1 };
-	if (emit_email(t, &e, err) < 0 ||
-		directory_use(t, s.charged, 1, (int64_t)row->size, err) < 0)
-		return -1;
-	return entry_add(t, account, m->id, name, row, s.modseq + 1, err);
-}
-
-static int trace(
-	struct handout *h, const char *event, struct str address, struct str text, struct err *err)
-{
-	return emit_trace(h->t,
-		&(struct effect_trace){ h->d->id, h->t->now, str_c(event), address, text }, err);
-}
-
-static int deliver_one(struct handout *h, const struct destination *to, struct err *err)
-{
-	struct effect_entry_row row = { .received = h->t->now, .keywords = STR("") };
-	struct buf prefix = BUF(PREFIX_MAX);
-	struct mailbox inbox;
-	int r = -1;
-
-	/* RFC 5321 4.4: at the end of its way a message gets a Return-Path. */
-	buf_add(&prefix, STR("Return-Path: <"));
-	buf_add(&prefix, has_owner(h, to) ? to->owner : h->d->sender);
-	buf_add(&prefix, STR(">\r\nDelivered-To: "));
-	buf_add(&prefix, to->delivered_to);
-	buf_add(&prefix, STR("\r\n"));
-	/* RFC 9228 3: an alias was a delivery, too, and an earlier one. */
-	if (to->asked.n) {
-		buf_add(&prefix, STR("Delivered-To: "));
-		buf_add(&prefix, to->asked);
-		buf_add(&prefix, STR("\r\n"));
-	}
-	buf_add(&prefix, h->d->prefix);
-	if (!buf_ok(&prefix))
-		err_set(err, ERR_TEMP, "out of memory for a delivery");
-	else if (mailbox_find(&h->t->view, to->account, STR("INBOX"), &inbox, err) == 0 &&
-		put_email(h->t, to->account, to->address, &inbox, STR("INBOX"), buf_str(&prefix),
-			&h->d->body, h->body, &row, err) == 0)
-		r = trace(h, "delivered", to->address, STR("INBOX"), err);
-	buf_free(&prefix);
-	return r;
-}
-
 /* When the queue may begin with it: at once, or when its sender wishes (RFC 4865 4). */
 static int64_t first_time_due(const struct handout *h)
 {
@@ -451,7 +337,7 @@ static int queue_one(
 	queue_expect(h->t->leases, e.domain, e.next);
 	if (state == STORE_DELIVERED)
 		return 0;
-	return trace(h, held ? "held" : "queued", q->d.address,
+	return delivery_trace(h->t, h->d->id, held ? "held" : "queued", q->d.address,
 		why.n || !h->d->options.hold_until ? why : STR("held, as its sender wishes"), err);
 }
 
@@ -535,7 +421,8 @@ static int put_list(struct handout *h, const struct list *l, struct err *err)
 	char id[QUEUE_ID_SIZE];
 
 	queue_id_print(l->id, id);
-	if (trace(h, "list", l->owner, str_c(id), err) < 0 || emit_queue_put(h->t, &e, err) < 0)
+	if (delivery_trace(h->t, h->d->id, "list", l->owner, str_c(id), err) < 0 ||
+		emit_queue_put(h->t, &e, err) < 0)
 		return -1;
 	return queue_all(h, l->id, l->members, state_of(h), err);
 }
@@ -593,9 +480,10 @@ static int trace_arrival(struct handout *h, struct err *err)
 		h->locals, h->queued - h->tolds + h->listed);
 	buf_add(&text, STR(", from "));
 	buf_add(&text, str_head(h->d->how, 400));
-	r = trace(h, "accepted", h->d->sender, buf_str(&text), err);
+	r = delivery_trace(h->t, h->d->id, "accepted", h->d->sender, buf_str(&text), err);
 	for (size_t i = 0; r == 0 && i < h->d->note_count; i++)
-		r = trace(h, "rejected", h->d->notes[i].address, h->d->notes[i].text, err);
+		r = delivery_trace(h->t, h->d->id, "rejected", h->d->notes[i].address,
+			h->d->notes[i].text, err);
 	buf_free(&text);
 	return r;
 }
@@ -603,11 +491,11 @@ static int trace_arrival(struct handout *h, struct err *err)
 static int hand_out(struct handout *h, struct err *err)
 {
 	if (take_sending(h, err) < 0 ||
-		put_body(h->t, &h->d->body, links_of(h), &h->body, err) < 0 ||
+		delivery_put_body(h->t, &h->d->body, links_of(h), &h->body, err) < 0 ||
 		trace_arrival(h, err) < 0)
 		return -1;
 	for (struct destination *to = h->local; to; to = to->next)
-		if (deliver_one(h, to, err) < 0)
+		if (delivery_into_mailbox(h->t, h->d, h->body, to, err) < 0)
 			return -1;
 	if (h->queued && put_queue(h, err) < 0)
 		return -1;
@@ -653,129 +541,4 @@ out:
 	map_free(&h.met);
 	arena_free(&h.arena);
 	return r;
-}
-
-/* ---- what was held ---- */
-
-struct held {
-	uint64_t message;
-	uint8_t notify;
-	struct str address;
-};
-
-static int read_held(
-	struct handout *h, struct delivery *d, uint64_t rcpt, struct held *q, struct err *err)
-{
-	struct effect_queue_options_row o;
-	struct str packed;
-	struct rows *r;
-	int got;
-
-	if (db_query(h->t->view.db, &r,
-		    "SELECT m.id, m.sender, m.prefix, m.size, m.body, m.options, q.address, "
-		    "q.notify"
-		    " FROM queue_rcpt q JOIN queue_message m ON m.id = q.message WHERE q.id = $1",
-		    DB_ARGS(DB_I((int64_t)rcpt)), err) < 0)
-		return -1;
-	got = rows_next(r, err);
-	if (got == 1) {
-		packed = rows_str(r, 5);
-		*d = (struct delivery){ .id = (uint64_t)rows_int(r, 0) };
-		q->message = d->id;
-		q->notify = (uint8_t)rows_int(r, 7);
-		h->body = (uint64_t)rows_int(r, 4);
-		if (!arena_str(&h->arena, rows_str(r, 1), &d->sender) ||
-			!arena_str(&h->arena, rows_str(r, 2), &d->prefix) ||
-			!arena_str(&h->arena, rows_str(r, 6), &q->address) ||
-			(effect_queue_options_row_next(&packed, &o) &&
-				!arena_str(&h->arena, o.refs, &d->body.refs)))
-			got = err_set(err, ERR_TEMP, "out of memory for a delivery");
-		d->body.size = (uint64_t)rows_int(r, 3) - d->prefix.n;
-	} else if (got == 0) {
-		err_set(err, ERR_NOTFOUND, "no such recipient in the queue");
-	}
-	rows_free(&r);
-	return got == 1 ? 0 : -1;
-}
-
-enum held_outcome { HELD_GONE, HELD_DELIVERED, HELD_LATER };
-
-static int outcome_of(const struct err *why)
-{
-	bool gone = why->kind == ERR_NOTFOUND || why->kind == ERR_DENIED ||
-		why->kind == ERR_DISABLED || why->kind == ERR_PERM;
-
-	return gone ? HELD_GONE : HELD_LATER;
-}
-
-/* An outcome, or -1. */
-static int deliver_held(struct handout *h, struct str address, struct err *err)
-{
-	struct directory_rcpt found = { 0 };
-	struct destination *to = NULL;
-	struct err why = ERR_INIT;
-	int outcome = HELD_GONE;
-
-	if (directory_rcpt(&h->t->view, address, false, 0, &found, &why) < 0 ||
-		directory_expand(&h->t->view, found.target, address, &h->arena, &to, &why) < 0)
-		return (int)outcome_of(&why);
-	for (; to; to = to->next) {
-		if (!to->account)
-			continue;
-		if (emit_body_shared(h->t, &(struct effect_body_shared){ h->body }, err) < 0 ||
-			deliver_one(h, to, err) < 0)
-			return -1;
-		outcome = HELD_DELIVERED;
-	}
-	return outcome;
-}
-
-int delivery_release(struct txn *t, uint64_t rcpt, struct err *err)
-{
-	struct delivery d;
-	struct handout h = { .t = t, .d = &d, .arena = ARENA(1 << 20) };
-	struct effect_queue_state now = { .id = rcpt, .state = STORE_FAILED, .next = t->now };
-	struct held q;
-	int r = read_held(&h, &d, rcpt, &q, err);
-
-	if (r == 0)
-		r = deliver_held(&h, q.address, err);
-	if (r == HELD_LATER) {
-		now.state = STORE_HOME;
-		now.next += HELD_AGAIN;
-	}
-	if (r == HELD_DELIVERED)
-		now.state = STORE_DELIVERED;
-	if (r == HELD_DELIVERED && !(d.sender.n && q.notify & STORE_NOTIFY_SUCCESS))
-		r = emit_queue_done(
-			t, &(struct effect_queue_done){ rcpt, q.message, STORE_DELIVERED }, err);
-	else if (r >= 0)
-		r = emit_queue_state(t, &now, err);
-	arena_free(&h.arena);
-	return r;
-}
-
-int delivery_append(struct txn *t, const struct delivery_append *a, uint32_t *uidvalidity,
-	uint32_t *uid, struct err *err)
-{
-	struct effect_entry_row row = { .received = a->received ? a->received : t->now,
-		.flags = a->flags & STORE_FLAGS,
-		.keywords = a->keywords };
-	struct directory_login who;
-	struct account_state s;
-	struct mailbox m;
-	uint64_t body;
-
-	if (directory_account(&t->view, a->account, &who, err) < 0 ||
-		mailbox_find(&t->view, a->account, a->mailbox, &m, err) < 0 ||
-		account_state(&t->view, a->account, &s, err) < 0 ||
-		(s.limited &&
-			directory_has_room(&t->view, a->account, 1, a->body.size, NULL, err) < 0) ||
-		put_body(t, &a->body, 1, &body, err) < 0 ||
-		put_email(t, a->account, str_c(who.login), &m, a->mailbox, STR(""), &a->body, body,
-			&row, err) < 0)
-		return -1;
-	*uidvalidity = m.uidvalidity;
-	*uid = row.uid;
-	return 0;
 }

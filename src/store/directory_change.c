@@ -82,8 +82,23 @@ static int quota_of(struct view *v, uint64_t domain, bool *limited, struct err *
 	return got < 0 ? -1 : 0;
 }
 
-int directory_account_add(
-	struct txn *t, struct str login, struct str full_name, uint64_t *account, struct err *err)
+/* The address that a new login is, and where it will stand. Its text goes into `text`. */
+static int new_login(struct txn *t, struct str login, struct directory_name *name,
+	struct directory_entry *e, struct buf *text, struct err *err)
+{
+	if (directory_parse(login, name, err) < 0)
+		return -1;
+	address_print(text, &name->address);
+	if (name->address.domain.n == 0 || !buf_ok(text))
+		return err_set(err, ERR_PERM, "a login is an address: user@domain");
+	if (local_domain(t, name, e, err) < 0)
+		return -1;
+	if (e->id)
+		return err_set(err, ERR_EXISTS, STR_F " exists already", STR_A(buf_str(text)));
+	return 0;
+}
+
+static int add_standard_mailboxes(struct txn *t, uint64_t account, struct err *err)
 {
 	static const struct {
 		struct str name;
@@ -91,51 +106,51 @@ int directory_account_add(
 	} standard[] = { { STR_INIT("INBOX"), 0 }, { STR_INIT("Drafts"), STORE_DRAFTS },
 		{ STR_INIT("Sent"), STORE_SENT }, { STR_INIT("Junk"), STORE_JUNK },
 		{ STR_INIT("Trash"), STORE_TRASH }, { STR_INIT("Archive"), STORE_ARCHIVE } };
+	uint64_t mailbox;
+
+	for (size_t i = 0; i < sizeof standard / sizeof *standard; i++)
+		if (mailbox_create(t, account, standard[i].name, standard[i].use, &mailbox, err) <
+				0 ||
+			mailbox_subscribe(t, account, standard[i].name, true, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* UIDVALIDITY begins with the time, so an account made anew under an old name never repeats one
+ * (RFC 3501 2.3.1.1). */
+static int put_account(struct txn *t, uint64_t id, struct str login, struct str full_name,
+	const struct directory_entry *e, struct str local, struct err *err)
+{
+	const struct effect_account_put account = { id, login, full_name, (uint64_t)t->now,
+		t->now };
+	const struct effect_address_put address = { t->apply.next->address, e->domain, local, id };
+	const struct effect_account_charged charge = { id, e->domain };
+	bool charged;
+
+	if (quota_of(&t->view, e->domain, &charged, err) < 0 ||
+		emit_account_put(t, &account, err) < 0 || emit_address_put(t, &address, err) < 0)
+		return -1;
+	return charged ? emit_account_charged(t, &charge, err) : 0;
+}
+
+int directory_account_add(
+	struct txn *t, struct str login, struct str full_name, uint64_t *account, struct err *err)
+{
 	struct buf text = BUF(DIRECTORY_ADDRESS);
+	struct effect_identity_put identity;
 	struct directory_name name;
 	struct directory_entry e;
-	uint64_t mailbox;
-	bool charged;
 	int r = -1;
 
-	if (directory_parse(login, &name, err) < 0)
-		goto out;
-	address_print(&text, &name.address);
-	if (name.address.domain.n == 0 || !buf_ok(&text)) {
-		err_set(err, ERR_PERM, "a login is an address: user@domain");
-		goto out;
-	}
-	if (local_domain(t, &name, &e, err) < 0)
-		goto out;
-	if (e.id) {
-		err_set(err, ERR_EXISTS, STR_F " exists already", STR_A(buf_str(&text)));
-		goto out;
-	}
 	*account = t->apply.next->account;
-	if (quota_of(&t->view, e.domain, &charged, err) < 0)
-		goto out;
-	/* UIDVALIDITY begins with the time, so an account made anew under an old name never repeats
-	 * one (RFC 3501 2.3.1.1). */
-	if (emit_account_put(t,
-		    &(struct effect_account_put){
-			    *account, buf_str(&text), full_name, (uint64_t)t->now, t->now },
-		    err) < 0 ||
-		emit_address_put(t,
-			&(struct effect_address_put){
-				t->apply.next->address, e.domain, name.address.local, *account },
-			err) < 0 ||
-		(charged &&
-			emit_account_charged(t,
-				&(struct effect_account_charged){ *account, e.domain }, err) < 0))
-		goto out;
-	for (size_t i = 0; i < sizeof standard / sizeof *standard; i++)
-		if (mailbox_create(t, *account, standard[i].name, standard[i].use, &mailbox, err) <
-				0 ||
-			mailbox_subscribe(t, *account, standard[i].name, true, err) < 0)
-			goto out;
-	r = emit_identity_put(
-		t, &(struct effect_identity_put){ *account, 1, full_name, buf_str(&text), 1 }, err);
-out:
+	if (new_login(t, login, &name, &e, &text, err) == 0 &&
+		put_account(t, *account, buf_str(&text), full_name, &e, name.address.local, err) ==
+			0 &&
+		add_standard_mailboxes(t, *account, err) == 0) {
+		identity =
+			(struct effect_identity_put){ *account, 1, full_name, buf_str(&text), 1 };
+		r = emit_identity_put(t, &identity, err);
+	}
 	buf_free(&text);
 	return r;
 }
