@@ -8,7 +8,10 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-enum { ADDRESS_MAX = 320 };
+enum {
+	ADDRESS_MAX = 320,
+	STRENGTH = 2 /* OpenSSL's level of 112 bits: no SHA-1, no RSA below 2048 */
+};
 
 static int refuse(struct err *err, const char *why)
 {
@@ -91,12 +94,17 @@ static int verify(STACK_OF(X509) * chain, STACK_OF(X509) * authorities, struct e
 
 	if (!store || !ctx ||
 		X509_STORE_CTX_init(ctx, store, sk_X509_value(chain, 0), chain) != 1 ||
-		X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT) != 1)
+		X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT) != 1) {
 		err_set(err, ERR_TEMP, "cannot verify a certificate: out of memory");
-	else if (X509_verify_cert(ctx) == 1)
+		goto out;
+	}
+	/* Without a word there is no lower bound outside of a handshake. */
+	X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), STRENGTH);
+	if (X509_verify_cert(ctx) == 1)
 		r = 0;
 	else
 		refuse(err, X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+out:
 	X509_STORE_CTX_free(ctx);
 	X509_STORE_free(store);
 	return r;

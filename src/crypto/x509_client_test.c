@@ -20,6 +20,7 @@ struct person {
 	long from, until;  /* seconds from now */
 	const char *raw;   /* an rfc822Name of exactly these bytes */
 	int raw_n;
+	bool weak; /* signed with SHA-1 */
 };
 
 #define DAY 86400L
@@ -75,7 +76,7 @@ static void make(const struct test_authority *by, const struct person *p, struct
 		add_raw(x, p);
 	if (p->usage)
 		extend(x, NID_ext_key_usage, p->usage);
-	assert_true(X509_sign(x, key_openssl(by->key), EVP_sha256()) > 0);
+	assert_true(X509_sign(x, key_openssl(by->key), p->weak ? EVP_sha1() : EVP_sha256()) > 0);
 	PEM_write_bio_X509(bio, x);
 	n = BIO_get_mem_data(bio, &text);
 	buf_add(pem, str_make(text, (size_t)n));
@@ -150,7 +151,7 @@ static void T027_without_exactly_one_good_address_it_is_nobodys(void **state)
 	test_authority_free(&by);
 }
 
-static void chain_date_and_purpose_are_verified(void **state)
+static void chain_date_purpose_and_strength_are_verified(void **state)
 {
 	static const struct person good = GOOD("email:ann@example.test"),
 				   over = { "email:ann@example.test", NULL, -2 * DAY, -DAY, NULL,
@@ -158,7 +159,9 @@ static void chain_date_and_purpose_are_verified(void **state)
 				   early = { "email:ann@example.test", NULL, DAY, 2 * DAY, NULL,
 					   0 },
 				   server = { "email:ann@example.test", "serverAuth", -DAY, DAY,
-					   NULL, 0 };
+					   NULL, 0 },
+				   weak = { "email:ann@example.test", NULL, -DAY, DAY, NULL, 0,
+					   true };
 	struct test_authority by, other;
 	struct buf address = BUF(320);
 
@@ -170,6 +173,7 @@ static void chain_date_and_purpose_are_verified(void **state)
 	assert_string_equal(check(&by, &by, &over), "denied");
 	assert_string_equal(check(&by, &by, &early), "denied");
 	assert_string_equal(check(&by, &by, &server), "denied");
+	assert_string_equal(check(&by, &by, &weak), "denied");
 	assert_int_equal(x509_check_client(STR("x"), buf_str(&by.pem), &address, &err), -1);
 	assert_int_equal(err.kind, ERR_PERM);
 	test_authority_free(&by);
@@ -182,7 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_certificate_names_its_one_mail_address),
 		cmocka_unit_test(T027_without_exactly_one_good_address_it_is_nobodys),
-		cmocka_unit_test(chain_date_and_purpose_are_verified),
+		cmocka_unit_test(chain_date_purpose_and_strength_are_verified),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
