@@ -5,7 +5,7 @@
 #include "role/vault_private.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
+#include "base/ip.h"
 #include "base/log.h"
 #include "crypto/crypto.h"
 #include "sasl/sasl.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXCHANGES = 1024, CROWDS = 256, PEER_MAX = 64 };
+enum { EXCHANGES = 1024, CROWDS = 1 << 14, PEER_MAX = 64 };
 
 #define PATIENCE (120 * CLOCK_SEC)
 
@@ -26,6 +26,7 @@ struct exchange {
 	enum digest_kind hash;
 	uint64_t password_id; /* that the salt belongs to */
 	bool known;
+	size_t crowd; /* of its network */
 	char peer[PEER_MAX + 1];
 	char name[SASL_NAME_MAX + 1];
 	struct scram_exchange said;
@@ -33,6 +34,7 @@ struct exchange {
 
 struct vault_exchanges {
 	struct exchange *slot[EXCHANGES];
+	uint16_t count[CROWDS]; /* for most_dispensable() */
 	unsigned char salt_key[SHA256_SIZE];
 };
 
@@ -67,26 +69,19 @@ void vault_exchanges_free(struct vault *v)
 
 /* ---- the bounded number ---- */
 
-static size_t crowd_of(const struct exchange *x)
+/* All places are taken: the oldest of the network that has the most makes room, so whoever begins
+ * many and ends none hurts himself first. IPv6: who has one address has 2^64. */
+static size_t most_dispensable(struct vault_exchanges *all)
 {
-	return hash_bytes(str_c(x->peer)) % CROWDS;
-}
-
-/* All places are taken: the oldest of the client that has the most makes room, so whoever begins
- * many and ends none hurts himself first. */
-static size_t most_dispensable(const struct vault_exchanges *all)
-{
-	unsigned count[CROWDS] = { 0 };
-	size_t crowd = 0, found = 0;
+	size_t crowd = all->slot[0]->crowd, found = 0;
 	int64_t oldest = INT64_MAX;
 
+	memset(all->count, 0, sizeof all->count);
 	for (size_t i = 0; i < EXCHANGES; i++)
-		count[crowd_of(all->slot[i])]++;
-	for (size_t i = 1; i < CROWDS; i++)
-		if (count[i] > count[crowd])
-			crowd = i;
+		if (++all->count[all->slot[i]->crowd] > all->count[crowd])
+			crowd = all->slot[i]->crowd;
 	for (size_t i = 0; i < EXCHANGES; i++)
-		if (crowd_of(all->slot[i]) == crowd && all->slot[i]->until < oldest) {
+		if (all->slot[i]->crowd == crowd && all->slot[i]->until < oldest) {
 			oldest = all->slot[i]->until;
 			found = i;
 		}
@@ -107,6 +102,8 @@ static void keep(struct vault_exchanges *all, struct exchange *x)
 {
 	int64_t now = clock_mono();
 	size_t at = free_slot(all, now);
+
+	x->crowd = ip_keys(str_c(x->peer)).network % CROWDS;
 
 	random_bytes(&x->id, sizeof x->id);
 	x->id = x->id / EXCHANGES * EXCHANGES + at;
