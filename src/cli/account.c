@@ -45,7 +45,7 @@ static void add_caps(struct table *t, int64_t messages, int64_t recipients)
 	struct buf text = BUF(60);
 
 	if (!messages && !recipients) {
-		table_str(t, STR("-"));
+		table_none(t);
 		return;
 	}
 	add_cap(&text, messages);

@@ -12,8 +12,8 @@ static void add_use(struct table *t, const struct store_domain_row *row)
 		table_bytes(t, row->bytes);
 		table_num(t, row->messages);
 	} else {
-		table_str(t, STR("-"));
-		table_str(t, STR("-"));
+		table_none(t);
+		table_none(t);
 	}
 }
 

@@ -140,9 +140,9 @@ void cli_quota_cells(struct table *t, uint64_t bytes, uint64_t messages)
 	if (bytes)
 		table_bytes(t, bytes);
 	else
-		table_str(t, STR("-"));
+		table_none(t);
 	if (messages)
 		table_num(t, messages);
 	else
-		table_str(t, STR("-"));
+		table_none(t);
 }

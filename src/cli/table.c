@@ -25,6 +25,13 @@ void table_str(struct table *t, struct str s)
 	buf_addc(&t->cells, '\0');
 }
 
+void table_none(struct table *t)
+{
+	cell_begin(t, CELL_RAW);
+	buf_addz(&t->cells, t->json ? "null" : "-");
+	buf_addc(&t->cells, '\0');
+}
+
 void table_num(struct table *t, uint64_t v)
 {
 	cell_begin(t, CELL_RAW);

@@ -309,6 +309,14 @@ def test_imap_says_overquota(place):
         box.logout()
 
 
+def test_for_programs_what_has_no_limit_is_null(place):
+    command(place, "account", "quota", "ann@example.test", "1MB")
+    rows = {r["login"]: r for r in command(place, "account", "list")}
+    ann, bob = rows["ann@example.test"], rows["bob@example.test"]
+    assert [ann["quota"], ann["quota messages"], ann["caps"], bob["quota"]] == [1 << 20, None, None, None]
+    assert {r["domain"]: r["quota"] for r in command(place, "domain", "list")}["example.test"] is None
+
+
 def test_a_domain_has_a_quota_too(place):
     command(place, "domain", "quota", "example.test", "none", "2")
     deliver(place, place.USER1)
