@@ -71,7 +71,7 @@ int delivery_accept(struct txn *t, const struct delivery *d, uint32_t *local, ui
 	struct err *err);
 
 /* A queued recipient of state STORE_HOME, whose time has come: into the mailbox. Where that is
- * gone, the recipient becomes one that has failed. */
+ * gone, or full for too long, the recipient becomes one that has failed. */
 int delivery_release(struct txn *t, uint64_t rcpt, struct err *err);
 
 struct delivery_append {

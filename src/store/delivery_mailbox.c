@@ -127,6 +127,7 @@ int delivery_into_mailbox(struct txn *t, const struct delivery *d, uint64_t body
 struct held {
 	struct delivery d;
 	struct arena arena;
+	struct err why; /* it was not delivered */
 	uint64_t message, body;
 	uint8_t notify;
 	struct str address;
@@ -172,7 +173,7 @@ enum held_outcome { HELD_GONE, HELD_DELIVERED, HELD_LATER };
 static int outcome_of(const struct err *why)
 {
 	bool gone = why->kind == ERR_NOTFOUND || why->kind == ERR_DENIED ||
-		why->kind == ERR_DISABLED || why->kind == ERR_PERM;
+		why->kind == ERR_DISABLED || why->kind == ERR_QUOTA_LONG || why->kind == ERR_PERM;
 
 	return gone ? HELD_GONE : HELD_LATER;
 }
@@ -182,12 +183,12 @@ static int deliver_held(struct txn *t, struct held *q, struct err *err)
 {
 	struct directory_rcpt found = { 0 };
 	struct destination *to = NULL;
-	struct err why = ERR_INIT;
 	int outcome = HELD_GONE;
 
-	if (directory_rcpt(&t->view, q->address, false, 0, &found, &why) < 0 ||
-		directory_expand(&t->view, found.target, q->address, &q->arena, &to, &why) < 0)
-		return (int)outcome_of(&why);
+	if (directory_rcpt(&t->view, q->address, false, q->d.prefix.n + q->d.body.size, &found,
+		    &q->why) < 0 ||
+		directory_expand(&t->view, found.target, q->address, &q->arena, &to, &q->why) < 0)
+		return (int)outcome_of(&q->why);
 	for (; to; to = to->next) {
 		if (!to->account)
 			continue;
@@ -199,14 +200,27 @@ static int deliver_held(struct txn *t, struct held *q, struct err *err)
 	return outcome;
 }
 
+/* What its report will say; nothing: that there is no such user any more. */
+static void say_gone(const struct err *why, struct buf *text)
+{
+	if (why->kind == ERR_QUOTA_LONG)
+		buf_addf(text, "5.2.2 %s", why->msg);
+	else if (why->kind == ERR_DISABLED)
+		buf_addf(text, "5.2.1 %s", why->msg);
+}
+
 int delivery_release(struct txn *t, uint64_t rcpt, struct err *err)
 {
 	struct effect_queue_state now = { .id = rcpt, .state = STORE_FAILED, .next = t->now };
-	struct held q = { .arena = ARENA(1 << 20) };
+	struct held q = { .arena = ARENA(1 << 20), .why = ERR_INIT };
+	struct buf text = BUF(sizeof q.why.msg + 8);
 	int r = read_held(t, rcpt, &q, err);
 
 	if (r == 0)
 		r = deliver_held(t, &q, err);
+	if (r == HELD_GONE)
+		say_gone(&q.why, &text);
+	now.reply = buf_str(&text);
 	if (r == HELD_LATER) {
 		now.state = STORE_HOME;
 		now.next += HELD_AGAIN;
@@ -218,6 +232,7 @@ int delivery_release(struct txn *t, uint64_t rcpt, struct err *err)
 			t, &(struct effect_queue_done){ rcpt, q.message, STORE_DELIVERED }, err);
 	else if (r >= 0)
 		r = emit_queue_state(t, &now, err);
+	buf_free(&text);
 	arena_free(&q.arena);
 	return r;
 }

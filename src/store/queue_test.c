@@ -16,6 +16,7 @@ struct ask {
 	int64_t rrvs;
 	uint8_t rrvs_mode;
 	bool delivered;
+	char why[100];
 };
 
 static int do_lease(struct txn *t, void *arg, struct err *err)
@@ -41,6 +42,7 @@ static int do_lease(struct txn *t, void *arg, struct err *err)
 		a->rrvs = l->rcpts[0].rrvs;
 		a->rrvs_mode = l->rcpts[0].rrvs_mode;
 		a->delivered = l->rcpts[0].delivered;
+		str_z(l->rcpts[0].failed, a->why, sizeof a->why);
 
 		buf_addf(&b, "%s%llu:%.*s[", a->text, (unsigned long long)l->message,
 			(int)l->domain.n, l->domain.p);
@@ -501,6 +503,27 @@ static int fill_ann(struct txn *t, void *arg, struct err *err)
 	return directory_account_quota(t, STR("ann@example.org"), 1, 0, err);
 }
 
+/* Not: tried every ten minutes for ever. */
+static void a_mailbox_that_stays_full_when_its_time_comes_is_reported(void **state)
+{
+	const struct delivery_options held = { .hold_until =
+						       ((int64_t)time(NULL) + 3600) * 1000000000 };
+	const struct store_options o = { .segment_bytes = 1 << 20, .quota_grace = -1 };
+	struct store *s = open_store_with(test_dir(state), &o);
+	struct ask a = { .holder = 1 };
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	mail_with(s, 7, "ann@example.org", &held, 0);
+	must_mail(s, 6, "ann@example.org", "fills it");
+	assert_int_equal(change(s, fill_ann, NULL, &err), 0);
+	assert_int_equal(change(s, make_due, NULL, &err), 0);
+	lease(s, &a);
+	assert_string_equal(a.text, "7:example.org[ann@example.org/0!] ");
+	assert_string_equal(a.why, "5.2.2 the mailbox is full");
+	store_close(&s);
+}
+
 /* An error would have it tried, and perhaps delivered to others, again and again. */
 static void a_report_to_a_mailbox_that_is_full_does_not_keep_the_message(void **state)
 {
@@ -714,6 +737,7 @@ int main(void)
 		TEST(a_mailbox_that_is_gone_when_its_time_comes_is_reported),
 		TEST(a_report_to_a_mailbox_that_is_full_does_not_keep_the_message),
 		TEST(half_a_report_is_none),
+		TEST(a_mailbox_that_stays_full_when_its_time_comes_is_reported),
 		TEST(a_lease_that_fails_forgets_nothing_that_is_due),
 		TEST(what_is_urgent_goes_first),
 		TEST(what_waits_longest_is_not_starved),
