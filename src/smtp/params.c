@@ -153,8 +153,10 @@ static int take_by(
 	if (time.n > 9 || !str_u64(time, INT32_MAX, &seconds))
 		return -1;
 	by = negative ? -(int64_t)seconds : (int64_t)seconds;
-	if (!notify && by < s->server->by_min) {
-		smtp_reply_set(no, 501, "5.5.4", "less than %lld seconds cannot be kept",
+	if (!notify && by <= 0)
+		return -1;
+	if (!notify && by < s->server->by_min) { /* a permanent 55z */
+		smtp_reply_set(no, 555, "5.5.4", "less than %lld seconds cannot be kept",
 			(long long)s->server->by_min);
 		return -1;
 	}
@@ -164,7 +166,7 @@ static int take_by(
 	return 0;
 }
 
-/* RFC 4865 5: one of the two, and not later than we have offered. */
+/* RFC 4865 4.2: one of the two, and not later than we have offered. */
 static int hold(const struct smtp_session *s, int64_t until, union target to, struct smtp_reply *no)
 {
 	if (to.mail->hold_until)
@@ -222,7 +224,8 @@ static int take_requiretls(
 	return value.n ? -1 : 0;
 }
 
-/* RFC 7293 3.1: a moment, and what to do where it cannot be checked. */
+/* RFC 7293 3.1: a moment, in whole seconds, and what to do where it cannot be checked: reject,
+ * unless "C" is said. */
 static int take_rrvs(
 	const struct smtp_session *s, struct str value, union target to, struct smtp_reply *no)
 {
@@ -230,12 +233,13 @@ static int take_rrvs(
 	struct date d;
 	int64_t nanos;
 
+	to.rcpt->rrvs_reject = true;
 	if (str_cut(value, ';', &when, &action)) {
 		to.rcpt->rrvs_reject = str_eqi(action, STR("R"));
 		if (!to.rcpt->rrvs_reject && !str_eqi(action, STR("C")))
 			return -1;
 	}
-	if (!date_iso_parse(when, &d, &nanos))
+	if (str_find(when, '.') < when.n || !date_iso_parse(when, &d, &nanos))
 		return -1;
 	to.rcpt->rrvs = d.unix > 0 ? d.unix : 1;
 	return 0;
@@ -318,7 +322,12 @@ static int take_all(const struct smtp_session *s, struct str words, unsigned com
 int smtp_mail_params(const struct smtp_session *s, struct str words, struct smtp_mail *mail,
 	struct smtp_reply *no)
 {
-	return take_all(s, words, OF_MAIL, (union target){ .mail = mail }, no);
+	if (take_all(s, words, OF_MAIL, (union target){ .mail = mail }, no) < 0)
+		return -1;
+	if (!mail->deliver_by || mail->hold_until <= mail->deliver_by)
+		return 0;
+	smtp_reply_set(no, 501, "5.5.4", "held for longer than it may take"); /* RFC 4865 5.2.2 */
+	return -1;
 }
 
 int smtp_rcpt_params(const struct smtp_session *s, struct str words, struct smtp_rcpt *rcpt,

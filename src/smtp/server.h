@@ -124,7 +124,7 @@ enum { SMTP_TRUSTED = 4 };
 struct smtp_limits {
 	uint64_t message; /* bytes of a message */
 	unsigned rcpts;   /* RFC 5321 4.5.3.1.8: at least 100 */
-	unsigned mails;   /* transactions of one session */
+	unsigned mails;   /* transactions of one session; RFC 9422 4.1: six digits at most */
 	size_t text_line; /* bytes of a line of text; RFC 5321 4.5.3.1.6 asks for 998 */
 	unsigned errors;  /* bad commands and refusals since the last accepted message */
 	unsigned idling;  /* commands that lead nowhere since the last accepted message */
@@ -138,7 +138,7 @@ struct smtp_limits {
 #define SMTP_LIMITS                                                                                \
 	((struct smtp_limits){ .message = 50 << 20,                                                \
 		.rcpts = 1000,                                                                     \
-		.mails = 1000000,                                                                  \
+		.mails = 999999,                                                                   \
 		.text_line = 65536,                                                                \
 		.errors = 20,                                                                      \
 		.idling = 300,                                                                     \

@@ -444,10 +444,17 @@ static void a_shutdown_is_said_and_forgets_what_was_begun(void **state)
 	assert_int_equal(v.taken.committed, 0);
 }
 
+static void limits_are_told_in_six_digits(void **state)
+{
+	/* RFC 9422 4.1 and 4.2: a larger value is none for the client. */
+	assert_true(SMTP_LIMITS.mails <= 999999 && SMTP_LIMITS.rcpts <= 999999);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(T004_random_walks_agree_with_the_model),
+		cmocka_unit_test(limits_are_told_in_six_digits),
 		cmocka_unit_test(the_silent_are_told_and_left),
 		cmocka_unit_test(the_silent_within_a_message_are_left_without_it),
 		cmocka_unit_test(a_shutdown_is_said_and_forgets_what_was_begun),
