@@ -352,6 +352,54 @@ static void T083_a_command_that_trickles_in_has_no_more_time_than_any_other(void
 	done(&v);
 }
 
+/* A chunk of no message that never ends. */
+static void begin_chunk(struct visit *v)
+{
+	say(v, STR("EHLO x\r\nBDAT 50000000\r\nx"));
+	listen_until_end(v);
+}
+
+static void T083_a_chunk_of_no_message_has_no_more_time_than_what_leads_nowhere(void **state)
+{
+	struct visit v = {
+		.server.limits = SMTP_LIMITS, .server.chunking = true, .client = begin_chunk
+	};
+
+	v.server.limits.patience = 50 * CLOCK_MSEC;
+	visit(&v);
+	assert_true(said(&v, "421 4.4.2 too slow\r\n"));
+	done(&v);
+}
+
+enum { CHUNKS = 60, CHUNK = 1024 };
+
+static void send_chunks(struct visit *v)
+{
+	char chunk[CHUNK];
+
+	memset(chunk, 'x', sizeof chunk);
+	say(v, STR("EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<a@b.test>\r\n"));
+	for (int i = 0; i < CHUNKS && !v->ended; i++) {
+		say(v, STR("BDAT 1024\r\n"));
+		say(v, str_make(chunk, sizeof chunk));
+	}
+	say(v, STR("BDAT 2 LAST\r\n\r\nQUIT\r\n"));
+	listen_until_end(v);
+}
+
+static void a_large_message_in_many_chunks_is_not_too_many_commands(void **state)
+{
+	struct visit v = {
+		.server.limits = SMTP_LIMITS, .server.chunking = true, .client = send_chunks
+	};
+
+	v.server.limits.commands = 20;
+	visit(&v);
+	assert_true(said(&v, "250 2.0.0 queued as"));
+	assert_false(said(&v, "421"));
+	done(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +408,9 @@ int main(void)
 		cmocka_unit_test(T083_a_command_that_trickles_in_has_no_more_time_than_any_other),
 		cmocka_unit_test(T091_recipients_without_a_message_come_to_an_end),
 		cmocka_unit_test(T091_errors_are_told_to_the_guard_who_may_slow_them_down),
+		cmocka_unit_test(
+			T083_a_chunk_of_no_message_has_no_more_time_than_what_leads_nowhere),
+		cmocka_unit_test(a_large_message_in_many_chunks_is_not_too_many_commands),
 		cmocka_unit_test(a_session_that_holds_more_memory_than_it_may_is_ended),
 		cmocka_unit_test(input_that_leads_nowhere_comes_to_an_end),
 		cmocka_unit_test(the_guard_may_end_a_session),

@@ -181,14 +181,18 @@ static int refuse_tls_hello(struct smtp_session *s, struct err *err)
 	return in.p[0] == '\x16' ? err_set(err, ERR_PROTO, "TLS before STARTTLS") : 0;
 }
 
+int64_t smtp_fruitless_end(const struct smtp_session *s)
+{
+	return s->progress + (s->authenticated ? SMTP_TRUSTED : 1) * s->server->limits.patience;
+}
+
 /* One command has so long to come, however slowly; and so have all of them until a message has been
  * accepted. T083: whoever watches over all sessions may ask for haste, T091: or let one wait whose
  * errors pile up. -1 with why; 0 with s->done when it has ended the session. */
 static int pace(struct smtp_session *s, struct err *err)
 {
-	const struct smtp_limits *l = &s->server->limits;
 	const struct smtp_guard *guard = s->server->guard;
-	int64_t silence = l->idle, hold = 0, fruitless;
+	int64_t silence = s->server->limits.idle, hold = 0, fruitless;
 	struct smtp_reply no;
 
 	if (guard &&
@@ -196,7 +200,7 @@ static int pace(struct smtp_session *s, struct err *err)
 		return smtp_goodbye(s, no.code, no.status, no.text);
 	if (hold > 0 && task_sleep(clock_after(hold), err) < 0)
 		return -1;
-	fruitless = s->progress + (s->authenticated ? SMTP_TRUSTED : 1) * l->patience;
+	fruitless = smtp_fruitless_end(s);
 	silence = clock_after(silence);
 	return smtp_await_command(s, silence < fruitless ? silence : fruitless, err);
 }

@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+enum { CHUNK_USUAL = 1024 }; /* octets; the smallest chunk that a sender has a reason for */
+
 struct chunk {
 	uint64_t size;
 	bool last;
@@ -41,17 +43,21 @@ static void take(struct smtp_session *s, struct str piece)
 	smtp_reception_take(s, piece);
 }
 
-/* For a chunk that belongs to no message: its octets are dropped. */
+/* For a chunk that belongs to no message: its octets are dropped. T083: it leads nowhere, so it has
+ * no more time than all that leads nowhere has together. */
 static int skip(struct smtp_session *s, uint64_t left, struct err *err)
 {
+	int64_t end = smtp_fruitless_end(s);
+
 	while (left) {
+		int64_t silent = clock_after(s->server->limits.idle);
 		size_t n = conn_buffered(s->c);
 
 		if (n > left)
 			n = (size_t)left;
 		conn_take(s->c, n);
 		left -= n;
-		conn_deadline(s->c, clock_after(s->server->limits.idle));
+		conn_deadline(s->c, silent < end ? silent : end);
 		if (left && smtp_budget_over(s))
 			return err_set(err, ERR_LIMIT, "the session's budget is used up");
 		if (left && conn_fill(s->c, err) < 0)
@@ -127,5 +133,8 @@ int smtp_do_bdat(struct smtp_session *s, struct str arg, struct err *err)
 		(void)smtp_reception_begin(s); /* a refusal is told when the octets are in */
 	if (receive(s, k.size, err) < 0)
 		return -1;
+	/* Chunks of 8 KiB are usual: a large message is counted by its octets, not as commands. */
+	if (k.size >= CHUNK_USUAL)
+		budget_give_back(s->budget, BUDGET_COMMANDS, 1);
 	return k.last ? finish(s) : acknowledge(s, &k);
 }

@@ -79,6 +79,8 @@ int smtp_goodbye(struct smtp_session *s, unsigned code, const char *status, cons
 void smtp_txn_end(struct smtp_session *s);
 /* A message was accepted, a login was right: what the session has used is forgotten. */
 void smtp_progress(struct smtp_session *s);
+/* By then a client that has got nowhere must have got somewhere. */
+int64_t smtp_fruitless_end(const struct smtp_session *s);
 /* True when the budget is used up; the goodbye has then been said. */
 bool smtp_budget_over(struct smtp_session *s);
 
