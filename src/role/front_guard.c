@@ -264,14 +264,20 @@ static int too_early(struct visitor *v, struct conn *c, struct err *err)
 	return err_set(err, ERR_PROTO, "spoke before the greeting");
 }
 
-int guard_greeting(struct visitor *v, struct conn *c, struct err *err)
+void guard_look_up(struct visitor *v)
 {
-	int64_t pause = v->front->guard->greeting_pause;
-	struct err quiet = ERR_INIT;
 	struct ip ip;
 
 	if (!v->local && ip_parse(&ip, v->peer))
 		v->check = lists_ask(v->front->guard->lists, &ip);
+}
+
+int guard_greeting(struct visitor *v, struct conn *c, struct err *err)
+{
+	int64_t pause = v->front->guard->greeting_pause;
+	struct err quiet = ERR_INIT;
+
+	guard_look_up(v);
 	if (v->local || v->known || pause == 0)
 		return 0;
 	if (conn_wait(c, NULL, clock_after(pause), &quiet) < 0 && quiet.kind != ERR_TIMEOUT) {

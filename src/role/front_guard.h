@@ -49,8 +49,9 @@ void guard_leave(struct visitor *v);
 /* A TLS handshake, within its deadline, if there are not too many unfinished ones. */
 int guard_start_tls(struct front *f, struct conn *c, enum service s, struct err *err);
 
-/* Port 25: ask the lists of the DNS, and wait a moment before the greeting whether a stranger
- * talks too early. 0, or -1 when it
+/* Port 25: begin to ask the lists of the DNS about a visitor who has just entered. */
+void guard_look_up(struct visitor *v);
+/* That, and wait a moment before the greeting whether a stranger talks too early. 0, or -1 when it
  * has (and has been told), has gone, or the wait was cancelled. */
 int guard_greeting(struct visitor *v, struct conn *c, struct err *err);
 

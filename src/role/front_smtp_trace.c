@@ -160,21 +160,25 @@ void smtp_note_end(struct smtp_mailing *m)
 
 /* ---- XCLIENT ---- */
 
-/* The limits of the front that speaks are not those of its client: it leaves, the client comes. */
+/* The limits of the front that speaks are not those of its client: it leaves, the client comes, and
+ * nothing that was known of whoever stood there before is said of it. */
 static const char *change_visitor(struct front_smtp *s, const struct smtp_xclient *x)
 {
 	bool guarded = s->service != SERVICE_LMTP;
-	struct str session = s->visitor->session;
+	struct visitor *v = s->visitor;
 	const char *no = NULL;
 
 	if (guarded)
-		guard_leave(s->visitor);
+		guard_leave(v);
+	*v = (struct visitor){ .session = v->session };
+	s->client_name[0] = '\0';
 	if (!s->via[0])
 		snprintf(s->via, sizeof s->via, STR_F, STR_A(conn_peer(s->c)));
 	conn_set_peer(s->c, x->address, x->port);
 	if (guarded)
-		no = guard_enter(s->visitor, s->front, conn_peer(s->c));
-	s->visitor->session = session;
+		no = guard_enter(v, s->front, conn_peer(s->c));
+	if (s->service == SERVICE_SMTP)
+		guard_look_up(v);
 	return no;
 }
 

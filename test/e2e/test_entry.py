@@ -344,6 +344,19 @@ def test_swaks_speaks_for_a_client(front):
     wait_trace(front, number, f"[{CLIENT}] ESMTP", "named mx.other.example", "via 127.0.0.1")
 
 
+def test_nothing_said_of_one_client_is_believed_of_the_next(front):
+    mark = token()
+    with Raw(front) as s:
+        s.hello()
+        s.ok(f"XCLIENT NAME=mx.other.example ADDR={CLIENT} HELO=one.example", 220)
+        s.ok("XCLIENT NAME=[UNAVAILABLE] ADDR=198.51.100.7", 220)
+        assert s.cmd("MAIL FROM:<ann@sender.example>")[0] == 503, "nobody has said EHLO"
+        s.ok("EHLO two.example")
+        assert s.message("ann@sender.example", front.USER1, text(mark))[0] == 250
+    got = front.wait_message(mark.encode())
+    assert b"[198.51.100.7]" in got and b"mx.other.example" not in got and CLIENT.encode() not in got
+
+
 def test_no_account_comes_from_a_front(front):
     with Raw(front, front.SUBMISSIONS_PORT, tls=True) as s:
         s.hello()
