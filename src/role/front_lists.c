@@ -12,6 +12,7 @@
 enum {
 	LISTS_MAX = 16,
 	ANSWERS_MAX = 8192, /* kept; about 3 MiB when full */
+	NEEDED_MAX = 100,   /* answers looked at to find one that nobody needs */
 	LOOKUPS_MAX = 1000, /* under way at once; past it nothing is asked */
 	PATIENCE = 5,       /* seconds, from connecting to deciding */
 	KEEP_MIN = 60,      /* seconds, whatever the list says */
@@ -119,21 +120,44 @@ static void link_slot(struct lists_slot *s, struct answer *a)
 	a->waiting = s;
 }
 
-/* The oldest goes, unless somebody still needs it. */
-static bool make_room(struct lists *l)
+static void add_newest(struct lists *l, struct answer *a)
+{
+	a->newer = NULL;
+	if (l->newest)
+		l->newest->newer = a;
+	else
+		l->oldest = a;
+	l->newest = a;
+}
+
+static struct answer *take_oldest(struct lists *l)
 {
 	struct answer *a = l->oldest;
 
-	if (l->answers.n < ANSWERS_MAX)
-		return true;
-	if (!a || a->asking || a->waiting)
-		return false;
 	l->oldest = a->newer;
 	if (!l->oldest)
 		l->newest = NULL;
-	map_del(&l->answers, str_make(a->key, a->key_n));
-	free(a);
-	return true;
+	return a;
+}
+
+/* The oldest that nobody needs goes; what is needed counts as new again, or one long session would
+ * keep all others from being asked about. */
+static bool make_room(struct lists *l)
+{
+	if (l->answers.n < ANSWERS_MAX)
+		return true;
+	for (int i = 0; i < NEEDED_MAX; i++) {
+		struct answer *a = take_oldest(l);
+
+		if (a->asking || a->waiting) {
+			add_newest(l, a);
+			continue;
+		}
+		map_del(&l->answers, str_make(a->key, a->key_n));
+		free(a);
+		return true;
+	}
+	return false;
 }
 
 static struct answer *keep(struct list *list, struct str key)
@@ -150,11 +174,7 @@ static struct answer *keep(struct list *list, struct str key)
 		free(a);
 		return NULL;
 	}
-	if (l->newest)
-		l->newest->newer = a;
-	else
-		l->oldest = a;
-	l->newest = a;
+	add_newest(l, a);
 	return a;
 }
 

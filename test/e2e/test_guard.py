@@ -298,6 +298,20 @@ def test_T149_a_list_that_fails_its_test_points_is_not_asked_until_it_recovers(l
     assert try_rcpt(d, "203.0.113.9")[0][0] == 550
 
 
+def test_the_client_of_a_front_is_looked_up_and_not_the_front(listing):
+    d = listing(LISTED, "dnsbl=bl.test=127.0.0.2-11", "xclient.from=203.0.113.12")
+    with Raw(Stranger(d, "203.0.113.12")) as s:
+        for client, code in (None, 250), ("203.0.113.9", 550), ("203.0.113.13", 250):
+            if client:
+                s.ok(f"XCLIENT ADDR={client}", 220)
+            else:
+                s.reply()
+            s.ok("EHLO x.example")
+            s.ok("MAIL FROM:<ann@sender.example>")
+            assert s.cmd(f"RCPT TO:<{d.USER1}>")[0] == code, client
+            s.ok("RSET")
+
+
 def test_an_allow_list_overrules(listing):
     d = listing(LISTED + ALLOWED, "dnsbl=bl.test", "dnswl=wl.test=127.0.*.1-3")
     d.wait_log("guard.list-on .*zone=wl.test")
@@ -318,6 +332,18 @@ def test_a_list_that_is_silent_holds_nobody_up_for_long(listing):
     assert try_rcpt(d, "203.0.113.9")[0][0] == 250
     assert time.monotonic() - began < 14
     assert try_rcpt(d, "203.0.113.12")[0][0] == 250
+
+
+def test_T149_a_session_that_stays_does_not_fill_the_memory_of_answers(listing):
+    d = listing(LISTED, "dnsbl=bl.test=127.0.0.2-11")
+    with Raw(Stranger(d, "203.0.113.12")) as first: # the oldest answer is needed as long as it stays
+        first.hello()
+        for i in range(8300):
+            with Stranger(d, f"10.{i // 250 + 1}.{i % 250}.1").connect(d.SMTP_PORT) as s:
+                assert s.recv(3) == b"220"
+        until = time.monotonic() + 20 # questions about all those may still be under way
+        while try_rcpt(d, "203.0.113.9")[0][0] != 550:
+            assert time.monotonic() < until
 
 
 def test_many_connections_share_one_question(listing, dns):
