@@ -56,10 +56,10 @@ void table_time(struct table *t, int64_t seconds)
 	char text[40];
 	struct tm tm;
 
-	if (t->json) {
-		table_num(t, seconds > 0 ? (uint64_t)seconds : 0);
-	} else if (seconds <= 0 || !localtime_r(&at, &tm)) {
-		table_str(t, STR("-"));
+	if (seconds <= 0 || !localtime_r(&at, &tm)) { /* never: of what is held */
+		table_none(t);
+	} else if (t->json) {
+		table_num(t, (uint64_t)seconds);
 	} else {
 		strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
 		table_str(t, str_c(text));

@@ -33,7 +33,7 @@ void table_str(struct table *t, struct str s);
 void table_none(struct table *t); /* "-" for people, null in JSON */
 void table_num(struct table *t, uint64_t v);
 void table_bool(struct table *t, bool v);
-void table_time(struct table *t, int64_t seconds); /* since 1970; local time; "-" for 0 */
+void table_time(struct table *t, int64_t seconds); /* since 1970; local time; 0 and never: none */
 void table_bytes(struct table *t, uint64_t v);     /* "1.5 MiB" for people, the number in JSON */
 void table_end(struct table *t);
 

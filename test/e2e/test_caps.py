@@ -42,6 +42,7 @@ def test_new_recipients_have_a_cap_and_mail_beyond_it_is_frozen(place, sink):
     mark = send(place, outside("stranger"))
     assert place.wait_log(f"submission.frozen .*login={place.USER1} why=.*3 new recipients")
     row, = held(place)
+    assert row["next"] is None
     assert row["recipient"] == outside("stranger") and "over its cap of 3 new recipients a day" in row["last reply"]
     # Whom it knows, and who is here, it may still write to.
     send(place, outside("Friend1"))
