@@ -60,7 +60,9 @@ static bool refused_beforehand(const struct smtp_client *s, struct smtp_client_m
 
 	if (!all_safe(m)) /* T002 */
 		refuse_all(m, 501, "5.1.3", "an address holds control characters");
-	else if (m->require_tls && !(s->encrypted && (o->has & SMTP_REQUIRETLS))) /* RFC 8689 4.2 */
+	else if (m->require_tls && !s->encrypted) /* RFC 8689 4.2.1 */
+		refuse_all(m, 550, "5.7.10", "there is no TLS with the server");
+	else if (m->require_tls && !(o->has & SMTP_REQUIRETLS)) /* RFC 8689 4.2.1 */
 		refuse_all(m, 550, "5.7.30", "the server does not support REQUIRETLS");
 	else if (m->utf8 && !(o->has & SMTP_SMTPUTF8)) /* RFC 6531 3.5 */
 		refuse_all(m, 550, "5.6.7", "the server does not take addresses beyond ASCII");

@@ -637,7 +637,7 @@ static void what_a_server_does_not_know_is_left_out_or_refused(void **state)
 	assert_int_equal(start(&sc), 0);
 	sc.m.require_tls = true;
 	assert_int_equal(deliver(&sc), 0);
-	assert_string_equal(sc.rcpts[0].answer.status, "5.7.30");
+	assert_string_equal(sc.rcpts[0].answer.status, "5.7.10");
 	sc.m.require_tls = false;
 	sc.m.by_mode = 1;
 	sc.m.by_seconds = 1000;
