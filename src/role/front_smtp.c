@@ -108,6 +108,21 @@ static void refuse_rcpt(struct smtp_reply *no, const struct err *err)
 		smtp_reply_err(no, SMTP_AT_RCPT, err);
 }
 
+/* RFC 7293 5.1: the addresses of RFC 2142 belong to a role, whoever holds it. */
+static bool is_role(struct str local)
+{
+	static const struct str roles[] = { STR_INIT("postmaster"), STR_INIT("abuse"),
+		STR_INIT("hostmaster"), STR_INIT("webmaster"), STR_INIT("security"),
+		STR_INIT("noc"), STR_INIT("info"), STR_INIT("support"), STR_INIT("sales"),
+		STR_INIT("marketing"), STR_INIT("usenet"), STR_INIT("news"), STR_INIT("uucp"),
+		STR_INIT("ftp"), STR_INIT("www") };
+
+	for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+		if (str_eqi(local, roles[i]))
+			return true;
+	return false;
+}
+
 static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 {
 	struct front_smtp *s = arg;
@@ -124,7 +139,7 @@ static int rcpt(void *arg, const struct smtp_rcpt *rcpt, struct smtp_reply *no)
 	address_print(&address, &rcpt->to);
 	struct store_rcpt_req q = { .sender = buf_str(&s->mailing->sender),
 		.address = buf_str(&address),
-		.rrvs = rcpt->rrvs,
+		.rrvs = is_role(rcpt->to.local) ? 0 : rcpt->rrvs,
 		.size = s->mailing->asked.size };
 
 	if (FRONT_CALL(s->front, front_smtp_login(s), store_rcpt, &q, &a, &hold, &err) < 0)

@@ -202,6 +202,7 @@ def test_a_mailbox_that_is_too_new_is_refused(demo):
         s.ok(f"MAIL FROM:<{STRANGER}>")
         r = s.cmd(f"RCPT TO:<{demo.USER1}> RRVS=2001-01-01T00:00:00Z")
         assert r[0] == 550 and r[1][0].startswith("5.7.17")
+        s.ok("RCPT TO:<postmaster@example.test> RRVS=2001-01-01T00:00:00Z") # RFC 7293 5.1: a role
         s.ok(f"RCPT TO:<{demo.USER1}> RRVS=2999-01-01T00:00:00Z;R")
 
 
