@@ -215,6 +215,11 @@ static void add_status_part(struct buf *b, const struct dsn *d)
 	buf_addz(b, "\r\n");
 	add_date_field(b, "Arrival-Date", d->arrival);
 	add_date_field(b, "Deliver-By-Date", d->deliver_by); /* RFC 2852 5 */
+	if (d->held_until) {                                 /* RFC 4865 5.1.2 */
+		buf_addz(b, "Future-Release-Request: until;");
+		date_iso_print(b, d->held_until);
+		buf_addz(b, "\r\n");
+	}
 	for (size_t i = 0; i < d->n; i++)
 		add_recipient(b, &d->recipients[i]);
 }

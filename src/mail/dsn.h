@@ -34,8 +34,9 @@ struct dsn {
 	struct address to; /* the envelope sender of the message */
 	struct str id;     /* unique: makes Message-ID and boundary. Letters and digits */
 	struct date now;
-	int64_t arrival;        /* when the message came, 0: unknown */
-	int64_t deliver_by;     /* RFC 2852: when it should have been delivered, 0: no such time */
+	int64_t arrival;    /* when the message came, 0: unknown */
+	int64_t deliver_by; /* RFC 2852: when it should have been delivered, 0: no such time */
+	int64_t held_until; /* RFC 4865: not sent before, as its sender wished, 0: no such time */
 	struct str envelope_id; /* ENVID decoded, or empty */
 	const struct dsn_recipient *recipients;
 	size_t n;

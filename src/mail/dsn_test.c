@@ -36,6 +36,7 @@ static void a_bounce_reads_as_the_standard_says(void **state)
 		.id = STR_INIT("dsn1"),
 		.now = { 86400, 0 },
 		.arrival = 3600,
+		.held_until = 7200,
 		.envelope_id = STR_INIT("env 1"),
 		.recipients = rcpt,
 		.n = 2,
@@ -69,6 +70,7 @@ static void a_bounce_reads_as_the_standard_says(void **state)
 		"\r\n--=_0_dsn1\r\nContent-Type: message/delivery-status\r\n\r\n"
 		"Original-Envelope-Id: env 1\r\nReporting-MTA: dns;mx.example.org\r\n"
 		"Arrival-Date: Thu, 01 Jan 1970 01:00:00 +0000\r\n"
+		"Future-Release-Request: until;1970-01-01T02:00:00Z\r\n"
 		"\r\nOriginal-Recipient: rfc822;Joe@alias.example\r\nFinal-Recipient: "
 		"rfc822;joe@example.net\r\n"
 		"Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns;mx.example.net\r\n"

@@ -257,6 +257,7 @@ static int compose(struct report *p, struct err *err)
 		.now = { clock_wall(), 0 },
 		.arrival = j->arrived,
 		.deliver_by = j->deliver_by,
+		.held_until = j->since > j->arrived ? j->since : 0,
 		.recipients = p->list,
 		.n = p->n };
 
