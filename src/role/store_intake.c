@@ -40,6 +40,7 @@ static void malformed(struct request *req, const struct err *why)
 void store_intake_free(struct intake *in)
 {
 	in->peer->s->buffered -= in->data.n;
+	in->peer->s->listed -= in->rcpts.n;
 	blob_end(&in->blob);
 	buf_free(&in->data);
 	buf_free(&in->rcpts);
@@ -250,6 +251,29 @@ void store_on_body(struct peer *p, struct request *req)
 	request_free(&req);
 }
 
+static void add_rcpts(struct intake *in, struct str rcpts)
+{
+	struct store_role *s = in->peer->s;
+	const size_t before = in->rcpts.n;
+	struct err err = ERR_INIT;
+
+	if (in->failed.kind != ERR_NONE)
+		return;
+	if (s->listed + rcpts.n > STORE_LISTED) {
+		err_set(&err, ERR_TEMP, "too many recipients at once");
+		intake_fail(in, &err);
+		return;
+	}
+	buf_add(&in->rcpts, rcpts);
+	s->listed += in->rcpts.n - before;
+	if (in->peer->who == WHO_SUBMIT)
+		store_greylist_wrote(s, rcpts);
+	if (!buf_ok(&in->rcpts)) {
+		err_set(&err, ERR_LIMIT, "too many recipients");
+		intake_fail(in, &err);
+	}
+}
+
 void store_on_rcpts(struct peer *p, struct request *req)
 {
 	struct store_txn_rcpts m;
@@ -261,15 +285,8 @@ void store_on_rcpts(struct peer *p, struct request *req)
 		return;
 	}
 	in = intake_get(p, m.txn);
-	if (in) {
-		buf_add(&in->rcpts, m.rcpts);
-		if (p->who == WHO_SUBMIT)
-			store_greylist_wrote(p->s, m.rcpts);
-		if (!buf_ok(&in->rcpts)) {
-			err_set(&err, ERR_LIMIT, "too many recipients");
-			intake_fail(in, &err);
-		}
-	}
+	if (in)
+		add_rcpts(in, m.rcpts);
 	request_free(&req);
 }
 

@@ -20,6 +20,7 @@ enum {
 	STORE_GRANT_SECONDS = 10,
 	STORE_GRANTS_MAX = 100000,
 	STORE_BUFFERED = 64 << 20, /* bytes of bodies in memory, all together */
+	STORE_LISTED = 32 << 20,   /* bytes of recipients in memory, all together */
 	STORE_AHEAD = 256 << 10,   /* of one body, before credit */
 	STORE_ITEMS = 60000        /* bytes of a sequence in an answer */
 };
@@ -101,7 +102,7 @@ struct store_role {
 	struct map grants;   /* by token */
 	struct grant *oldest, **youngest;
 	uint64_t last_peer;
-	size_t buffered, works;
+	size_t buffered, listed, works;
 	int64_t next_due; /* seconds since 1970; when to wake the courier */
 	struct signal due, idle;
 	struct greylist *greylist; /* NULL unless it is in use */

@@ -157,6 +157,38 @@ static int deliver_with_handle(struct evil *e, struct err *err)
 	return deliver(e, 1, "ann@example.test", &to, 1, &queued, err);
 }
 
+/* Lists that nobody will commit, until the store has no room for an honest one. */
+static int recipients_without_end(struct evil *e, struct err *err)
+{
+	const struct to ann = { 0, "ann@example.test" };
+	struct buf rows = BUF(1 << 16);
+	struct store_txn_rcpts m = { .txn = 1000 };
+	struct channel *ch = store(e);
+	uint32_t queued;
+	int r = 0;
+
+	while (rows.n < 55000)
+		store_rcpt_item_put(
+			&rows, &(struct store_rcpt_item){ .address = STR("ann@example.test") });
+	m.rcpts = buf_str(&rows);
+	for (int i = 0; r == 0 && i < 700; i++) {
+		m.txn = i < 699 ? 1000 + (uint32_t)i / 200 : 78; /* the last is deliver()'s */
+		r = store_txn_rcpts_send(ch, &m, err);
+		if (r < 0 && channel_is_open(ch)) { /* it is not that fast */
+			*err = ERR_INIT;
+			(void)task_sleep(clock_after(CLOCK_MSEC), err);
+			r = 0;
+			i--;
+		}
+	}
+	r = deliver(e, 0, "x@elsewhere.test", &ann, 1, &queued, err);
+	for (m.txn = 1000; m.txn < 1004; m.txn++)
+		(void)store_txn_abort_send(
+			ch, &(struct store_txn_abort){ m.txn }, &(struct err){ 0 });
+	buf_free(&rows);
+	return r;
+}
+
 /* What only those who have logged in may ask for. */
 static int deliver_wanting(struct evil *e, int64_t hold_until, uint8_t priority, struct err *err)
 {
@@ -334,6 +366,7 @@ const struct ask evil_mail_asks[] = {
 	{ MX, PLAIN, "guess-targets", guess_targets },
 	{ MX, PLAIN, "report-to-stranger", report_to_stranger },
 	{ MX, PLAIN, "deliver-mixed", deliver_mixed },
+	{ MX, PLAIN, "recipients-without-end", recipients_without_end },
 	{ MX, PLAIN, "flood", flood },
 	{ WHO_MAILBOX, PLAIN, "late-token", late_token },
 	{ MX, FATAL, "deliver-with-handle", deliver_with_handle },
