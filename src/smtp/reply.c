@@ -58,11 +58,10 @@ int smtp_refuse(
 	const struct smtp_policy *p = s->policy;
 	struct str id = p->refused ? p->refused(p->arg, stage, what, no) : STR("");
 
-	log_event(LOG_INFO, "smtp.reject", L_STR("sid", p->session),
-		L_Z("proto", s->server->proto), L_STR("rip", conn_peer(s->c)),
-		L_STR("helo", buf_str(&s->helo)), L_Z("stage", stage), L_STR("what", what),
-		L_U64("code", no->code), L_Z("status", no->status), L_Z("text", no->text),
-		L_STR(id.n ? "id" : NULL, id));
+	log_event(LOG_INFO, "smtp.reject", L_STR("sid", p->session), L_Z("proto", s->server->proto),
+		L_STR("rip", conn_peer(s->c)), L_STR("helo", buf_str(&s->helo)),
+		L_Z("stage", stage), L_STR("what", what), L_U64("code", no->code),
+		L_Z("status", no->status), L_Z("text", no->text), L_STR(id.n ? "id" : NULL, id));
 	if (no->code == 421) /* RFC 5321 3.8: after it the channel is closed */
 		s->done = true;
 	return smtp_say(s, no->code, no->status, str_c(no->text));

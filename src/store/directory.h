@@ -56,8 +56,8 @@ struct directory_login {
 	char login[DIRECTORY_ADDRESS + 1];
 	bool enabled;
 };
-/* The account with that address. ERR_NOTFOUND: none; out->login is then the one spelling of all ways
- * to write the name, empty when it is no address. */
+/* The account with that address. ERR_NOTFOUND: none; out->login is then the one spelling of all
+ * ways to write the name, empty when it is no address. */
 int directory_login(struct view *v, struct str name, struct directory_login *out, struct err *err);
 int directory_account(
 	struct view *v, uint64_t account, struct directory_login *out, struct err *err);

@@ -85,8 +85,8 @@ int queue_results(struct txn *t, uint64_t holder, uint64_t lease, const struct q
 	size_t n, const struct queue_report *report, struct err *err);
 
 enum queue_op { QUEUE_OP_RETRY = 1, QUEUE_OP_HOLD, QUEUE_OP_RELEASE, QUEUE_OP_DROP };
-/* message 0: all; account not 0: only what it has submitted. Whom a message that is released goes to,
- * its account knows from then on (sending.h). */
+/* message 0: all; account not 0: only what it has submitted. Whom a message that is released goes
+ * to, its account knows from then on (sending.h). */
 int queue_change(struct txn *t, uint64_t message, uint64_t account, enum queue_op op,
 	uint32_t *changed, struct err *err);
 
