@@ -94,7 +94,7 @@ static int add_accounts(struct txn *t, struct store_job *job, struct err *err)
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(login, sizeof login, "user%u@example.org", i);
 		if (directory_account_add(t, str_c(login), STR("User"), &account, err) < 0 ||
-			directory_rcpt(&t->view, str_c(login), false, &found, err) < 0)
+			directory_rcpt(&t->view, str_c(login), false, 0, &found, err) < 0)
 			return -1;
 		for (unsigned k = i; k < 1000; k += n)
 			target[k] = found.target;
@@ -131,6 +131,7 @@ static struct store_job *wait_finished(struct store *s)
 static void submit(struct store *s, struct one *o, uint64_t id)
 {
 	o->job.write = deliver;
+	o->job.lazy = true; /* as the store role does */
 	o->job.body = str_make(text, size);
 	o->job.answer.max = 64;
 	o->id = o->job.call = id;
