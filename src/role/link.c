@@ -58,6 +58,13 @@ int64_t link_down_since(const struct link *l)
 	return l->ch ? NEVER : l->down_since;
 }
 
+void link_last(struct link *l)
+{
+	l->last = true;
+	for (struct link_waiter *w = l->waiters; w; w = w->next)
+		signal_raise(&w->woken);
+}
+
 void link_end(struct link *l)
 {
 	channel_close(&l->ch);
@@ -97,7 +104,7 @@ struct channel *link_wait(struct link *l, int64_t deadline, struct err *err)
 	if (usable(l))
 		return l->ch;
 	l->waiters = &w;
-	while (r >= 0 && !usable(l))
+	while (r >= 0 && !usable(l) && !l->last)
 		r = task_wait(-1, 0, &w.woken, deadline < limit ? deadline : limit, &why);
 	for (at = &l->waiters; *at != &w; at = &(*at)->next)
 		continue;

@@ -18,7 +18,7 @@ enum { LINK_PATIENCE = 30 }; /* seconds to wait for a restarted peer */
 struct link;
 
 /* The open channel; waits for one until the deadline (LINK_PATIENCE seconds at most). NULL:
- * ERR_TEMP (the peer did not come back in time) or ERR_CANCELED. */
+ * ERR_TEMP (the peer did not come back in time, or the master is gone) or ERR_CANCELED. */
 struct channel *link_wait(struct link *l, int64_t deadline, struct err *err);
 
 /* The open channel if it still is of that generation, else NULL. Never waits. */

@@ -16,6 +16,7 @@ struct link {
 	link_state_fn *state;
 	void *arg;
 	struct link_waiter *waiters;
+	bool last; /* the master is gone: no other channel will come */
 };
 
 /* A new channel has come (fd is taken over); it replaces the old one. */
@@ -23,5 +24,7 @@ void link_put(struct link *l, int fd, uint32_t number);
 /* Since when there has been no channel; NEVER when there is one. */
 int64_t link_down_since(const struct link *l);
 void link_end(struct link *l);
+/* No other channel will come: who waits for one is told at once. */
+void link_last(struct link *l);
 
 #endif

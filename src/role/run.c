@@ -300,6 +300,8 @@ static void on_control_end(void *arg, const struct err *why)
 	channel_close(&r->private->control);
 	if (!r->stopping)
 		log_event(LOG_WARN, "role.orphaned");
+	for (size_t i = 0; i < r->private->link_count; i++)
+		link_last(&r->private->links[i]);
 	begin_stop(r, ROLE_GRACE_SECONDS);
 }
 
