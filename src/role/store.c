@@ -99,6 +99,7 @@ static const struct row {
 		MSG_store_##name, NO_HANDLE, NULL, NULL, NULL, store_on_##name                     \
 	}
 	ON(attach),
+	ON(account_open),
 	ON(detach),
 	ON(rcpt),
 	ON(sender),
@@ -108,7 +109,7 @@ static const struct row {
 	{ MSG_store_txn_abort, NO_HANDLE, NULL, NULL, NULL, store_on_abort },
 	ON(deliver),
 	{ MSG_store_refused, NO_HANDLE, NULL, NULL, NULL, store_on_refused },
-	READ(mailboxes, NO_HANDLE), /* the operator has none: checked there */
+	READ(mailboxes, MAIL_HANDLE),
 	WRITE(mailbox_create, MAIL_HANDLE),
 	WRITE(mailbox_delete, MAIL_HANDLE),
 	WRITE(mailbox_rename, MAIL_HANDLE),
@@ -317,7 +318,7 @@ static void start_job(struct peer *p, const struct row *row, struct request *req
 		fail(req, &err);
 		return;
 	}
-	if (row->needs == MAIL_HANDLE || (begin.handle && p->who != WHO_OPERATOR)) {
+	if (row->needs == MAIL_HANDLE) {
 		h = store_handle(p, begin.handle);
 		if (!h || !(h->scopes & SCOPE_MAIL)) {
 			err_set(&err, ERR_DENIED, "the login has ended");

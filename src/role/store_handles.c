@@ -61,13 +61,16 @@ void store_handles_of_peer_end(struct peer *p)
 uint32_t store_handles_of_account_end(struct store_role *s, uint64_t account, struct str why)
 {
 	struct err ignored = ERR_INIT;
-	struct handle *h;
+	struct handle *h = map_get_u64(&s->accounts, account), *next;
 	uint32_t ended = 0;
 
-	while ((h = map_get_u64(&s->accounts, account))) {
+	for (; h; h = next) {
 		const struct store_handle_gone m = { .handle = h->number,
 			.why = str_head(why, 200) };
 
+		next = h->next;
+		if (h->peer->who == WHO_OPERATOR) /* no login */
+			continue;
 		if (h->peer->ch)
 			(void)store_handle_gone_send(h->peer->ch, &m, &ignored);
 		end(h);
@@ -205,6 +208,33 @@ void store_on_attach(struct peer *p, struct request *req)
 		.handle = h->number, .login = str_c(who.login), .scopes = h->scopes
 	};
 	store_attach_answer(&req, &a);
+}
+
+void store_on_account_open(struct peer *p, struct request *req)
+{
+	struct grant g = { .scopes = SCOPE_MAIL };
+	struct store_account_open_req q;
+	struct store_account_open_rep a;
+	struct directory_login who;
+	struct err err = ERR_INIT;
+	struct handle *h;
+
+	if (store_account_open_req_get(req->body, &q, &err) < 0) {
+		malformed(req, &err);
+		return;
+	}
+	if (directory_login(&p->s->view, q.login, &who, &err) < 0) {
+		request_fail(&req, &err);
+		return;
+	}
+	g.account = who.account;
+	h = handle_new(p, &g);
+	if (!h) {
+		refuse(req, ERR_TEMP, "too many logins at once");
+		return;
+	}
+	a = (struct store_account_open_rep){ .handle = h->number, .login = str_c(who.login) };
+	store_account_open_answer(&req, &a);
 }
 
 void store_on_detach(struct peer *p, struct request *req)

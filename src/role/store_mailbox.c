@@ -63,8 +63,6 @@ int store_do_mailboxes(struct view *v, struct store_job *job, struct err *err)
 	int r = -1;
 	ASKED(store_mailboxes, q);
 
-	if (!work_of(job)->account)
-		return err_set(err, ERR_DENIED, "mailboxes belong to an account");
 	if (mailbox_list(v, work_of(job)->account, q.after, add_mailbox, &l, err) == 0)
 		r = ANSWER(store_mailboxes, .items = buf_str(&l.items), .more = l.more);
 	buf_free(&l.items);

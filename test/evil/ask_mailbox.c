@@ -172,3 +172,14 @@ int ask_other_copy(struct evil *e, struct err *err)
 	reply_free(&hold);
 	return r;
 }
+
+int ask_open_account(struct evil *e, struct err *err)
+{
+	struct store_account_open_req q = { .login = STR("ann@example.test") };
+	struct store_account_open_rep a;
+	struct reply hold = { 0 };
+	int r = store_account_open(evil_store(e), &q, evil_soon(), &a, &hold, err);
+
+	reply_free(&hold);
+	return r;
+}

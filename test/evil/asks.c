@@ -688,6 +688,7 @@ static const struct ask asks[] = {
 	{ WHO_MX, FATAL, "login-on-mx", ask_login },
 	{ WHO_MX, FATAL, "attach-on-mx", ask_attach },
 	{ WHO_MX | WHO_SUBMIT | WHO_COURIER | WHO_VAULT, FATAL, "add-account", add_account },
+	{ WHO_MX | WHO_SUBMIT | WHO_MAILBOX, FATAL, "open-account", ask_open_account },
 	{ WITH_LOGIN, FATAL, "set-password", set_password },
 	/* In a life that has no handle of its own. */
 	{ WITH_LOGIN, FATAL, "guess-handles", guess_handles },

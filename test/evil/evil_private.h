@@ -19,5 +19,6 @@ int ask_other_body(struct evil *e, struct err *err);
 int ask_other_flags(struct evil *e, struct err *err);
 int ask_other_copy(struct evil *e, struct err *err);
 int ask_other_expunge(struct evil *e, struct err *err);
+int ask_open_account(struct evil *e, struct err *err);
 
 #endif
