@@ -1,9 +1,10 @@
 #include "db/db_private.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-int db_open(struct db **db, const char *url, enum db_mode mode, struct err *err)
+static int open_new(struct db **db, const char *url, enum db_mode mode, struct err *err)
 {
 	const struct db_engine *engine = NULL;
 	struct str u = str_c(url), scheme, rest;
@@ -25,6 +26,74 @@ int db_open(struct db **db, const char *url, enum db_mode mode, struct err *err)
 	(*db)->engine = engine;
 	(*db)->mode = mode;
 	return 0;
+}
+
+/* ---- opened ahead ---- */
+
+enum { AHEAD_MAX = 32 };
+static struct ahead {
+	char *url;
+	struct db *db; /* NULL: this place is free */
+} ahead[AHEAD_MAX];
+static pthread_mutex_t ahead_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct db *take_ahead(const char *url, enum db_mode mode)
+{
+	struct db *db = NULL;
+
+	pthread_mutex_lock(&ahead_lock);
+	for (size_t i = 0; i < AHEAD_MAX && !db; i++) {
+		struct ahead *a = &ahead[i];
+
+		if (!a->db || a->db->mode != mode || strcmp(a->url, url) != 0)
+			continue;
+		db = a->db;
+		free(a->url);
+		*a = (struct ahead){ 0 };
+	}
+	pthread_mutex_unlock(&ahead_lock);
+	return db;
+}
+
+/* Takes over db, unless it fails. */
+static int keep_ahead(const char *url, struct db *db, struct err *err)
+{
+	struct ahead new = { .url = strdup(url), .db = db };
+	size_t i = 0;
+
+	if (!new.url)
+		return err_set(err, ERR_TEMP, "out of memory for a database");
+	pthread_mutex_lock(&ahead_lock);
+	while (i < AHEAD_MAX && ahead[i].db)
+		i++;
+	if (i < AHEAD_MAX)
+		ahead[i] = new;
+	pthread_mutex_unlock(&ahead_lock);
+	if (i < AHEAD_MAX)
+		return 0;
+	free(new.url);
+	return err_set(err, ERR_LIMIT, "more than %d connections opened ahead", AHEAD_MAX);
+}
+
+int db_ahead(const char *url, enum db_mode mode, unsigned n, struct err *err)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct db *db;
+
+		if (open_new(&db, url, mode, err) < 0)
+			return -1;
+		if (keep_ahead(url, db, err) < 0) {
+			db_close(&db);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int db_open(struct db **db, const char *url, enum db_mode mode, struct err *err)
+{
+	*db = take_ahead(url, mode);
+	return *db ? 0 : open_new(db, url, mode, err);
 }
 
 static void forget(struct rows *r)

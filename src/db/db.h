@@ -50,7 +50,10 @@ enum db_mode {
  * is loaded from the folder of the program or from LIBDIR the first time: open before a sandbox
  * closes. */
 int db_open(struct db **db, const char *url, enum db_mode mode, struct err *err);
-void db_close(struct db **db);                   /* free all rows before; NULL is fine */
+void db_close(struct db **db); /* free all rows before; NULL is fine */
+/* Open `n` connections to a PostgreSQL database that the next db_open() of the same url and mode
+ * take, for who cannot open any later. ERR_TEMP: the database does not answer. Any thread. */
+int db_ahead(const char *url, enum db_mode mode, unsigned n, struct err *err);
 const char *db_engine_name(const struct db *db); /* "sqlite", "postgres" */
 
 /* Run a statement to its end; rows it gives are dropped. */

@@ -465,6 +465,47 @@ static void a_missing_server_is_told(void **state)
 
 #define ON_ENGINE(f) cmocka_unit_test_setup_teardown(f, fresh, done)
 
+/* Who may open no socket any more still gets a connection, of the mode that was asked for. */
+static void connections_are_opened_ahead(void **state)
+{
+	static const char count[] = "SELECT count(*) FROM pg_stat_activity WHERE application_name"
+				    " = 'eilpost'";
+	struct db *db = *state, *reading = NULL, *writing = NULL, *fresh_one = NULL;
+	struct err err = ERR_INIT;
+	int64_t before = number(db, count, DB_NOARGS);
+
+	must(db_ahead(url, DB_READ, 1, &err), &err);
+	must(db_ahead(url, DB_WRITE, 1, &err), &err);
+	assert_int_equal(number(db, count, DB_NOARGS), before + 2);
+	must(db_open(&reading, url, DB_READ, &err), &err);
+	must(db_open(&writing, url, DB_WRITE, &err), &err);
+	assert_int_equal(number(db, count, DB_NOARGS), before + 2);
+	run(writing, "CREATE TABLE t (i BIGINT)");
+	assert_int_equal(db_exec(reading, "INSERT INTO t VALUES (1)", DB_NOARGS, &err), -1);
+	must(db_open(&fresh_one, url, DB_WRITE, &err), &err);
+	assert_int_equal(number(db, count, DB_NOARGS), before + 3);
+	db_close(&reading);
+	db_close(&writing);
+	db_close(&fresh_one);
+}
+
+/* T170: a server that is set to answer before a commit is on its disk is told otherwise. */
+static void a_commit_is_durable_whatever_the_server_prefers(void **state)
+{
+	struct db *db = *state, *other = NULL;
+	struct err err = ERR_INIT;
+
+	run(db, "ALTER DATABASE postgres SET synchronous_commit = off");
+	must(db_open(&other, url, DB_WRITE, &err), &err);
+	assert_int_equal(number(other,
+				 "SELECT CASE current_setting('synchronous_commit') WHEN 'on'"
+				 " THEN 1 ELSE 0 END",
+				 DB_NOARGS),
+		1);
+	db_close(&other);
+	run(db, "ALTER DATABASE postgres RESET synchronous_commit");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -490,6 +531,8 @@ int main(void)
 		ON_ENGINE(a_lost_server_is_told_apart),
 		ON_ENGINE(numbers_of_any_width_are_integers),
 		ON_ENGINE(a_missing_server_is_told),
+		ON_ENGINE(connections_are_opened_ahead),
+		ON_ENGINE(a_commit_is_durable_whatever_the_server_prefers),
 	};
 	int failed = cmocka_run_group_tests_name("sqlite", tests, make_folder, remove_folder);
 

@@ -114,10 +114,13 @@ static int run(struct pg_db *p, const char *sql, struct err *err)
 }
 
 /* A lock that never comes must not hold a thread for ever. No statement_timeout: it would also end
- * a commit that waits for a standby, whose outcome would then be unknown. */
+ * a commit that waits for a standby, whose outcome would then be unknown. T170: a commit is
+ * durable, and on the synchronous standby if there is one, whatever the server's own setting says.
+ */
 static int set_up(struct pg_db *p, enum db_mode mode, struct err *err)
 {
 	if (run(p, "SET lock_timeout = '10s'", err) < 0 ||
+		run(p, "SET synchronous_commit = on", err) < 0 ||
 		run(p, "SET standard_conforming_strings = on", err) < 0)
 		return -1;
 	if (PQserverVersion(p->c) < 150000)
@@ -127,10 +130,14 @@ static int set_up(struct pg_db *p, enum db_mode mode, struct err *err)
 
 static int pg_open(struct db **db, const char *url, enum db_mode mode, struct err *err)
 {
-	/* What comes before dbname is only a default for what the URL does not say. */
-	const char *const names[] = { "connect_timeout", "application_name", "dbname",
-		"client_encoding", NULL };
-	const char *const values[] = { "10", "eilpost", url, "UTF8", NULL };
+	/* What comes before dbname is only a default for what the URL does not say. A server whose
+	 * machine is gone says nothing: the kernel then ends the connection within half a minute.
+	 */
+	const char *const names[] = { "connect_timeout", "application_name", "gssencmode",
+		"target_session_attrs", "keepalives_idle", "keepalives_interval",
+		"keepalives_count", "tcp_user_timeout", "dbname", "client_encoding", NULL };
+	const char *const values[] = { "10", "eilpost", "disable", "read-write", "10", "5", "3",
+		"30000", url, "UTF8", NULL };
 	struct pg_db *p = calloc(1, sizeof *p);
 
 	if (!p)

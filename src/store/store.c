@@ -111,6 +111,20 @@ static void set_defaults(struct store_options *o)
 		o->readers = STORE_READERS_MAX;
 }
 
+/* Writing: the writer, the trace, and what listens to other nodes. Reading: each reader, and one
+ * view for the caller. */
+int store_connect(const struct store_options *o, struct err *err)
+{
+	struct store_options all = *o;
+
+	if (!o->url)
+		return 0;
+	set_defaults(&all);
+	if (db_ahead(o->url, DB_WRITE, STORE_WRITING, err) < 0)
+		return -1;
+	return db_ahead(o->url, DB_READ, all.readers + 1, err);
+}
+
 int store_open(int dir, const struct store_options *o, struct store **out, struct err *err)
 {
 	struct store *s = calloc(1, sizeof *s);

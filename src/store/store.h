@@ -27,6 +27,9 @@ struct address_map;
 enum { STORE_NO_SUBADDRESS = 127 }; /* no local part has it */
 
 struct store_options {
+	/* A PostgreSQL database (postgres://...) that has everything instead of the folder, of
+	 * which only `lock` is used then; NULL: none. */
+	const char *url;
 	/* The same folder as SQLite, which takes no descriptor, shall name it; NULL:
 	 * /proc/self/fd/N. */
 	const char *path;
@@ -42,11 +45,17 @@ struct store_options {
 	/* Finished jobs are waiting. Called from any thread; must not wait. NULL: store_run() only.
 	 */
 	void (*woken)(void *arg);
+	/* With `url`: what another node has committed. Called from a thread of its own; must not
+	 * wait, and `changes` is gone when it returns. NULL: nobody is waiting. */
+	void (*changed)(void *arg, const struct changes *changes);
 	/* Called once, from any thread; must end the process. NULL: abort(). */
 	void (*fatal)(void *arg, const struct err *why);
 	void *arg;
 };
 
+/* With `url`: open the connections that store_open() and one view_open() will take, for who closes
+ * a sandbox in between. ERR_TEMP: the database does not answer. */
+int store_connect(const struct store_options *o, struct err *err);
 /* dir stays the caller's and must stay open. ERR_EXISTS: another process has it. */
 int store_open(int dir, const struct store_options *o, struct store **out, struct err *err);
 void store_close(struct store **s); /* finishes what was submitted; NULL is fine */

@@ -10,6 +10,7 @@
 
 enum {
 	STORE_READERS_MAX = 8,
+	STORE_WRITING = 3, /* connections for writing, to PostgreSQL */
 	STORE_BATCH_JOBS = 512,
 	STORE_CALL_SECONDS = 600,
 	STORE_RETENTION = 14 * 86400,
