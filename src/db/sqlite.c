@@ -139,11 +139,14 @@ static int harden(struct sqlite_db *s, enum db_mode mode, struct err *err)
 	return 0;
 }
 
-/* SQLite would create a file that others may read. */
+/* SQLite would create a file that others may read. One that is there already is not opened here:
+ * closing it would end the locks that this process has on it (POSIX). */
 static int create_private(const char *path, struct err *err)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
+	if (fd < 0 && errno == EEXIST)
+		return 0;
 	if (fd < 0)
 		return err_sys(err, "open", path);
 	close(fd);

@@ -152,7 +152,7 @@ static int sweep_folder(struct view *v, const char *folder, bool all, struct err
 	while ((e = readdir(d))) {
 		if (e->d_name[0] == '.' ||
 			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-			st.st_mtime > time(NULL) - SWEEP_AGE)
+			st.st_mtime > time(NULL) - SWEEP_AGE || store_held_from(v->store) == 0)
 			continue;
 		if (!all && is_named(v, folder, e->d_name, err))
 			continue;

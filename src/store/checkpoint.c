@@ -34,6 +34,18 @@ static void sweep(struct store *s)
 		log_event(LOG_INFO, "store.sweep", L_I64("removed", removed));
 }
 
+static void copy_most(struct store *s, struct db *db)
+{
+	struct err err = ERR_INIT;
+	uint32_t left;
+
+	if (!db || !snapshot_main_file_try(s))
+		return;
+	if (db_sqlite_checkpoint(db, DB_PASSIVE, &left, &err) < 0)
+		log_event(LOG_WARN, "store.checkpoint", L_ERR(&err));
+	snapshot_main_file_end(s);
+}
+
 static void *make_checkpoints(void *arg)
 {
 	struct store *s = arg;
@@ -41,7 +53,6 @@ static void *make_checkpoints(void *arg)
 	struct err err = ERR_INIT;
 	struct db *db = NULL;
 	int64_t next_sweep = 0;
-	uint32_t left;
 	char url[STORE_URL];
 
 	index_url(s, url, "index.db");
@@ -56,13 +67,16 @@ static void *make_checkpoints(void *arg)
 			pthread_mutex_lock(&c->lock);
 			continue;
 		}
-		if (!c->wanted) {
-			wait_until(c, next_sweep);
+		if (!c->wanted && (!db || clock_mono() < s->snapshots.due)) {
+			wait_until(c,
+				db && s->snapshots.due < next_sweep ? s->snapshots.due
+								    : next_sweep);
 			continue;
 		}
 		pthread_mutex_unlock(&c->lock);
-		if (db && db_sqlite_checkpoint(db, DB_PASSIVE, &left, &err) < 0)
-			log_event(LOG_WARN, "store.checkpoint", L_ERR(&err));
+		copy_most(s, db);
+		if (db)
+			snapshot_consider(s, db);
 		pthread_mutex_lock(&c->lock);
 		c->wanted = false;
 		atomic_store(&c->rest, true);
@@ -108,10 +122,13 @@ static void finish(struct store *s)
 	struct err err = ERR_INIT;
 	uint32_t left;
 
+	if (!snapshot_main_file_try(s))
+		return;
 	atomic_store(&s->checkpointer.rest, false);
 	s->records_since_checkpoint = 0;
 	if (db_sqlite_checkpoint(s->index, DB_PASSIVE, &left, &err) < 0)
 		log_event(LOG_WARN, "store.checkpoint", L_ERR(&err));
+	snapshot_main_file_end(s);
 }
 
 void checkpoint_consider(struct store *s)

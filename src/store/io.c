@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -124,6 +125,46 @@ int io_read(int fd, const char *name, uint64_t offset, char *p, size_t n, struct
 		offset += (uint64_t)got;
 	}
 	return 0;
+}
+
+/* 1: this file system, or this kernel, does not. */
+static int copy_in_kernel(int from, int to, const char *name, uint64_t size, struct err *err)
+{
+	loff_t in = 0, out = 0;
+
+	while ((uint64_t)out < size) {
+		ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(size - (uint64_t)out), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO))
+			return err_sys(err, "write", name);
+		if (n <= 0)
+			return 1;
+	}
+	return 0;
+}
+
+int io_copy(
+	int from, const char *from_name, int to, const char *name, uint64_t size, struct err *err)
+{
+	enum { PIECE = 1 << 18 };
+	int r = watch ? 1 : copy_in_kernel(from, to, name, size, err);
+	char *piece = r == 1 ? malloc(PIECE) : NULL;
+
+	if (r == 1 && !piece)
+		return err_set(err, ERR_TEMP, "out of memory to copy %s", from_name);
+
+	for (uint64_t at = 0; r == 1 && at < size;) {
+		size_t n = size - at < PIECE ? (size_t)(size - at) : PIECE;
+
+		if (io_read(from, from_name, at, piece, n, err) < 0 ||
+			io_write(to, name, at, str_make(piece, n), err) < 0)
+			r = -1;
+		at += n;
+	}
+	free(piece);
+	return r < 0 ? -1 : 0;
 }
 
 int io_size(int fd, const char *name, uint64_t *size, struct err *err)

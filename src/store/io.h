@@ -22,6 +22,11 @@ int io_rename(int dir, const char *from, const char *to, struct err *err);
 int io_remove(int dir, const char *name, struct err *err);
 int io_mkdir(int dir, const char *name, struct err *err); /* being there already is fine */
 
+/* All of `size` bytes from one file to the start of another; without copying where the file system
+ * can share them. */
+int io_copy(
+	int from, const char *from_name, int to, const char *name, uint64_t size, struct err *err);
+
 /* Fill exactly; ERR_NOTFOUND when the file ends before. */
 int io_read(int fd, const char *name, uint64_t offset, char *p, size_t n, struct err *err);
 int io_size(int fd, const char *name, uint64_t *size, struct err *err);

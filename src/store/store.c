@@ -141,11 +141,12 @@ int store_open(int dir, const struct store_options *o, struct store **out, struc
 	pthread_mutex_init(&s->finished_lock, NULL);
 	pthread_cond_init(&s->finished_cond, NULL);
 	job_list_init(&s->finished);
+	snapshot_init(s);
 	atomic_store(&s->has_room, true);
-	if (take_lock(s, err) < 0 || index_open(s, err) < 0 || open_log(s, err) < 0 ||
-		blob_prepare(dir, err) < 0 || leases_new(&s->txn.leases, s->index, err) < 0 ||
-		follower_start(s, err) < 0 || readers_start(s, err) < 0 ||
-		writer_start(s, err) < 0) {
+	if (take_lock(s, err) < 0 || index_open(s, err) < 0 || snapshot_start(s, err) < 0 ||
+		open_log(s, err) < 0 || blob_prepare(dir, err) < 0 ||
+		leases_new(&s->txn.leases, s->index, err) < 0 || follower_start(s, err) < 0 ||
+		readers_start(s, err) < 0 || writer_start(s, err) < 0) {
 		store_close(&s);
 		return -1;
 	}
@@ -174,6 +175,7 @@ void store_close(struct store **out)
 	leases_free(&s->txn.leases);
 	slog_close(&s->log);
 	db_close(&s->index);
+	snapshot_stop(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	free_queue(&s->writing);

@@ -3,6 +3,7 @@
 #define STORE_STORE_PRIVATE_H
 
 #include "store/log.h"
+#include "store/snapshot.h"
 #include "store/txn.h"
 
 #include <pthread.h>
@@ -35,6 +36,17 @@ struct checkpointer {
 	pthread_cond_t cond;
 	bool running, stop, wanted;
 	atomic_bool rest; /* it has done its part: the writer does the rest between two batches */
+};
+
+struct snapshots {                 /* snapshot.c */
+	pthread_mutex_t main_file; /* of index.db: held by who changes it (checkpoints) or copies it
+				    */
+	int fd;                    /* of it */
+	pthread_mutex_t lock;
+	struct snapshot newest;
+	atomic_uint_fast64_t held; /* segment of the oldest kept */
+	atomic_uint holds;
+	int64_t due, retry; /* clock_mono() */
 };
 
 struct follower { /* trace.c */
@@ -75,6 +87,7 @@ struct store {
 	struct job_list finished;
 
 	struct checkpointer checkpointer;
+	struct snapshots snapshots;
 	struct follower follower;
 	uint64_t records_since_checkpoint;
 	int64_t housekeeping; /* clock_mono() of the next round */
@@ -111,6 +124,18 @@ void checkpoint_start(struct store *s);
 void checkpoint_stop(struct store *s);
 /* Between two batches. */
 void checkpoint_consider(struct store *s);
+
+/* Segments with this number or a higher one are needed by snapshots and backups: they are never
+ * removed. UINT64_MAX: none is; 0: all are, and blobs too. Any thread. */
+uint64_t store_held_from(struct store *s);
+void snapshot_init(struct store *s);
+int snapshot_start(struct store *s, struct err *err); /* the index is open */
+void snapshot_stop(struct store *s);                  /* after all connections to it are closed */
+/* On the checkpoints' thread, with its connection: make one when it is due. */
+void snapshot_consider(struct store *s, struct db *db);
+/* Who makes a checkpoint must have this; false: a snapshot is being copied. */
+bool snapshot_main_file_try(struct store *s);
+void snapshot_main_file_end(struct store *s);
 
 int follower_start(struct store *s, struct err *err);
 void follower_stop(struct store *s);
