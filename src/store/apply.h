@@ -17,6 +17,8 @@ struct counters {
 	int64_t calls_turned; /* since when */
 };
 
+struct space;
+
 /* What somebody may be waiting for. */
 struct change {
 	uint64_t account, mailbox, modseq;
@@ -32,6 +34,7 @@ struct changes {
 struct apply {
 	struct db *db;
 	struct counters *next;
+	struct space *space;     /* what this changes is counted there (space.h) */
 	uint64_t segment, place; /* of the body of this record */
 	struct changes *changes; /* NULL: nobody is waiting (replay) */
 };

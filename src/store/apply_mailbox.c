@@ -114,32 +114,6 @@ int apply_subscription(struct apply *a, const struct effect_subscription *e, str
 		DB_ARGS(ID(e->account), DB_T(e->name)), err);
 }
 
-int apply_body(struct apply *a, const struct effect_body *e, struct err *err)
-{
-	bool in_log = e->blob.n == 0;
-
-	apply_at_least(&a->next->body, e->id);
-	return db_exec(a->db,
-		"INSERT INTO body (id, segment, place, blob, size, checksum, links, facts)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-		DB_ARGS(ID(e->id), ID(in_log ? a->segment : 0), ID(in_log ? a->place : 0),
-			in_log ? DB_NIL : DB_T(e->blob), ID(e->size), DB_I(e->checksum),
-			DB_I(e->links), DB_B(e->facts)),
-		err);
-}
-
-int apply_body_unlink(struct apply *a, uint64_t body, struct err *err)
-{
-	int64_t links = 1;
-
-	if (db_int(a->db, &links, "UPDATE body SET links = links - 1 WHERE id = $1 RETURNING links",
-		    DB_ARGS(ID(body)), err) < 0)
-		return -1;
-	if (links > 0)
-		return 0;
-	return db_exec(a->db, "DELETE FROM body WHERE id = $1", DB_ARGS(ID(body)), err);
-}
-
 int apply_email(struct apply *a, const struct effect_email *e, struct err *err)
 {
 	if (db_exec(a->db,

@@ -47,12 +47,6 @@ int apply_queue_options(struct apply *a, const struct effect_queue_options *e, s
 		DB_ARGS(ID(e->id), DB_I(o.priority - PRIORITY_ZERO)), err);
 }
 
-int apply_body_shared(struct apply *a, const struct effect_body_shared *e, struct err *err)
-{
-	return db_exec(
-		a->db, "UPDATE body SET links = links + 1 WHERE id = $1", DB_ARGS(ID(e->id)), err);
-}
-
 int apply_queue_rrvs(struct apply *a, const struct effect_queue_rrvs *e, struct err *err)
 {
 	return db_exec(a->db, "UPDATE queue_rcpt SET rrvs = $2 WHERE id = $1",

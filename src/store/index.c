@@ -13,7 +13,8 @@ void index_url(const struct store *s, char url[STORE_URL], const char *name)
 }
 
 /* Each makes its version out of the one before. */
-static const char *const versions[] = { schema_0001_index, schema_0002_index, schema_0003_index };
+static const char *const versions[] = { schema_0001_index, schema_0002_index, schema_0003_index,
+	schema_0004_index };
 enum { VERSION = sizeof versions / sizeof *versions };
 
 /* 0: there are no tables yet. */
@@ -105,6 +106,8 @@ int index_save(struct store *s, const struct slog_position *at, struct err *err)
 {
 	const struct counters *n = &s->next;
 
+	if (space_save(&s->space, s->index, err) < 0)
+		return -1;
 	s->at = *at;
 	return db_exec(s->index,
 		"UPDATE log_position SET segment = $1, next_offset = $2, last_offset = $3,"

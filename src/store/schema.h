@@ -5,6 +5,7 @@
 extern const char schema_0001_index[];
 extern const char schema_0002_index[];
 extern const char schema_0003_index[];
+extern const char schema_0004_index[];
 extern const char schema_0001_trace[];
 
 #endif

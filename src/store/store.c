@@ -47,21 +47,27 @@ struct replay {
 	uint64_t count;
 };
 
+static int commit_replay(struct store *s, struct err *err)
+{
+	return index_save(s, &s->at, err) < 0 ? -1 : db_commit(s->index, err);
+}
+
 static int replay_one(void *arg, const struct slog_record *r, struct err *err)
 {
 	struct replay *p = arg;
 	struct store *s = p->s;
 	struct apply a = { .db = s->index,
 		.next = &s->next,
+		.space = &s->space,
 		.segment = r->segment,
 		.place = r->offset + SLOG_RECORD_HEAD };
 
 	if (!db_in_transaction(s->index) && db_begin(s->index, err) < 0)
 		return -1;
-	if (apply_record(&a, r->effects, err) < 0 || index_save(s, &r->after, err) < 0)
+	if (apply_record(&a, r->effects, err) < 0)
 		return -1;
-	p->count++;
-	return p->count % REPLAY_COMMIT ? 0 : db_commit(s->index, err);
+	s->at = r->after;
+	return ++p->count % REPLAY_COMMIT ? 0 : commit_replay(s, err);
 }
 
 static int open_log(struct store *s, struct err *err)
@@ -75,7 +81,7 @@ static int open_log(struct store *s, struct err *err)
 		db_rollback(s->index);
 		return -1;
 	}
-	if (db_in_transaction(s->index) && db_commit(s->index, err) < 0)
+	if (db_in_transaction(s->index) && commit_replay(s, err) < 0)
 		return -1;
 	damage = slog_damage(s->log);
 	if (damage) {
@@ -136,6 +142,7 @@ int store_open(int dir, const struct store_options *o, struct store **out, struc
 	s->lock_fd = -1;
 	s->options = *o;
 	set_defaults(&s->options);
+	space_init(&s->space);
 	init_queue(&s->writing);
 	init_queue(&s->reading);
 	pthread_mutex_init(&s->finished_lock, NULL);
@@ -178,6 +185,7 @@ void store_close(struct store **out)
 	snapshot_stop(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+	space_end(&s->space);
 	free_queue(&s->writing);
 	free_queue(&s->reading);
 	pthread_cond_destroy(&s->finished_cond);

@@ -237,13 +237,36 @@ static inline void box(struct store *s, const char *login, const char *mailbox, 
 		fail_msg("%s %s: %s", login, mailbox, err.msg);
 }
 
+/* The books of the log are what can be counted. */
+static inline int look_space(struct view *v, void *arg, struct err *err)
+{
+	static const char sql[] =
+		"WITH counted AS (SELECT segment, sum(CASE WHEN blob IS NULL THEN size ELSE 0 END),"
+		" count(*) FROM body WHERE segment <> 0 GROUP BY segment),"
+		" booked AS (SELECT number, bytes, bodies FROM segment)"
+		" SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM booked))"
+		" + (SELECT count(*) FROM (SELECT * FROM booked EXCEPT SELECT * FROM counted))";
+
+	return db_int(v->db, arg, sql, DB_NOARGS, err) == 1 ? 0 : -1;
+}
+
+static inline void assert_space(struct store *s)
+{
+	int64_t wrong = -1;
+	struct err err;
+
+	if (look(s, look_space, &wrong, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(wrong, 0);
+}
+
 /* Everything in the index, as text: two stores that show the same are the same. */
 static inline void dump_index(int dir, const char *file, struct buf *out)
 {
 	static const char *const tables[] = { "log_position", "domain", "account", "address",
 		"alias_target", "identity", "secret", "mailbox", "subscription", "body", "email",
 		"entry", "ghost", "thread_key", "queue_message", "queue_rcpt", "call_even",
-		"call_odd", "sending", "correspondent" };
+		"call_odd", "sending", "correspondent", "segment" };
 	struct err err = ERR_INIT;
 	struct db *db = NULL;
 	char url[100], sql[100];

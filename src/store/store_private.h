@@ -4,6 +4,7 @@
 
 #include "store/log.h"
 #include "store/snapshot.h"
+#include "store/space.h"
 #include "store/txn.h"
 
 #include <pthread.h>
@@ -72,6 +73,7 @@ struct store {
 	struct slog_position at;
 	struct slog_position saved; /* what the last commit of the index holds */
 	struct counters saved_next;
+	struct space space; /* changed since then */
 	int64_t commit_by;  /* clock_mono() at which the open transaction of the index must end */
 	atomic_bool behind; /* it holds changes that finished jobs have made */
 	struct txn txn;

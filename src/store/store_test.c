@@ -362,6 +362,7 @@ static void a_failed_request_takes_nothing_else_with_it(void **state)
 	box(s, "ann@example.org", "INBOX", &b);
 	assert_int_equal(b.m.messages, ROUNDS + 2);
 	assert_int_equal(b.m.uidnext, ROUNDS + 3);
+	assert_space(s);
 	(void)store_finished(s);
 	store_close(&s);
 	dump_index(dir, "index.db", &live);

@@ -74,6 +74,7 @@ static int redo(void *arg, const struct slog_record *r, struct err *err)
 	struct store *s = arg;
 	struct apply a = { .db = s->index,
 		.next = &s->next,
+		.space = &s->space,
 		.segment = r->segment,
 		.place = r->offset + SLOG_RECORD_HEAD };
 
@@ -89,6 +90,7 @@ static int undo(struct store *s, struct err *err)
 
 	db_rollback(s->index);
 	s->next = s->saved_next;
+	space_forget(&s->space);
 	if (db_begin(s->index, err) < 0 ||
 		slog_follow(s->dir, &at, s->at.sequence, SIZE_MAX, redo, s, err) < 0 ||
 		slog_batch_each(s->log, redo, s, err) < 0)
@@ -326,7 +328,7 @@ int writer_start(struct store *s, struct err *err)
 	struct txn *t = &s->txn;
 
 	t->view = (struct view){ s, s->index };
-	t->apply = (struct apply){ .db = s->index, .next = &s->next };
+	t->apply = (struct apply){ .db = s->index, .next = &s->next, .space = &s->space };
 	t->effects = BUF(EFFECTS_MAX);
 	if (pthread_create(&s->writer, NULL, write_jobs, s) != 0)
 		return err_set(err, ERR_TEMP, "cannot start the writer's thread");

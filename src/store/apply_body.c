@@ -1,0 +1,79 @@
+/* Bodies: they come, move when their segment is compacted, and go with the last that shares them.
+ * Each keeps the books of its segment (space.h) exact. */
+#include "store/apply_private.h"
+#include "store/space.h"
+
+int apply_body(struct apply *a, const struct effect_body *e, struct err *err)
+{
+	bool in_log = e->blob.n == 0;
+
+	apply_at_least(&a->next->body, e->id);
+	if (space_add(a->space, a->segment, in_log ? (int64_t)e->size : 0, 1, err) < 0)
+		return -1;
+	return db_exec(a->db,
+		"INSERT INTO body (id, segment, place, blob, size, checksum, links, facts)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		DB_ARGS(ID(e->id), ID(a->segment), ID(a->place), in_log ? DB_NIL : DB_T(e->blob),
+			ID(e->size), DB_I(e->checksum), DB_I(e->links), DB_B(e->facts)),
+		err);
+}
+
+int apply_body_shared(struct apply *a, const struct effect_body_shared *e, struct err *err)
+{
+	return db_exec(
+		a->db, "UPDATE body SET links = links + 1 WHERE id = $1", DB_ARGS(ID(e->id)), err);
+}
+
+int apply_body_moved(struct apply *a, const struct effect_body_moved *e, struct err *err)
+{
+	const int64_t bytes = e->blob.n ? 0 : (int64_t)e->size;
+	int64_t found;
+	int got = db_int(a->db, &found,
+		"UPDATE body SET segment = $2, place = $3 WHERE id = $1 AND segment = $4"
+		" RETURNING id",
+		DB_ARGS(ID(e->id), ID(a->segment), ID(a->place), ID(e->from)), err);
+
+	if (got != 1)
+		return got < 0 ? -1 : err_set(err, ERR_PROTO, "a body moved that was not there");
+	if (space_add(a->space, e->from, -bytes, -1, err) < 0)
+		return -1;
+	return space_add(a->space, a->segment, bytes, 1, err);
+}
+
+int apply_body_damaged(struct apply *a, const struct effect_body_damaged *e, struct err *err)
+{
+	return db_exec(a->db, "UPDATE body SET damaged = $2 WHERE id = $1",
+		DB_ARGS(ID(e->id), DB_I(e->since)), err);
+}
+
+static int drop(struct apply *a, uint64_t body, struct err *err)
+{
+	uint64_t segment = 0;
+	int64_t bytes = 0;
+	struct rows *r;
+	int got;
+
+	if (db_query(a->db, &r, "DELETE FROM body WHERE id = $1 RETURNING segment, size, blob",
+		    DB_ARGS(ID(body)), err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1) {
+		segment = (uint64_t)rows_int(r, 0);
+		bytes = rows_str(r, 2).n ? 0 : rows_int(r, 1);
+		if (rows_str(r, 2).n)
+			space_blob_dropped(a->space, rows_str(r, 2));
+		got = rows_next(r, err);
+	}
+	rows_free(&r);
+	return got < 0 ? -1 : space_add(a->space, segment, -bytes, -1, err);
+}
+
+int apply_body_unlink(struct apply *a, uint64_t body, struct err *err)
+{
+	int64_t links = 1;
+
+	if (db_int(a->db, &links, "UPDATE body SET links = links - 1 WHERE id = $1 RETURNING links",
+		    DB_ARGS(ID(body)), err) < 0)
+		return -1;
+	return links > 0 ? 0 : drop(a, body, err);
+}
