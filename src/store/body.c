@@ -1,19 +1,12 @@
 #include "store/body.h"
 #include "base/crc32c.h"
 #include "base/log.h"
-#include "store/blob.h"
-#include "store/log.h"
+#include "store/engine.h"
 #include "store/store_private.h"
 
 #include <inttypes.h>
 
-struct place {
-	uint64_t segment, place, size;
-	uint32_t checksum;
-	char blob[BLOB_NAME];
-};
-
-static int find(struct view *v, uint64_t body, struct place *p, struct err *err)
+static int find(struct view *v, uint64_t body, struct body_place *p, struct err *err)
 {
 	struct rows *r;
 	int got;
@@ -24,7 +17,8 @@ static int find(struct view *v, uint64_t body, struct place *p, struct err *err)
 		return -1;
 	got = rows_next(r, err);
 	if (got == 1) {
-		*p = (struct place){ .segment = (uint64_t)rows_int(r, 0),
+		*p = (struct body_place){ .body = body,
+			.segment = (uint64_t)rows_int(r, 0),
 			.place = (uint64_t)rows_int(r, 1),
 			.size = (uint64_t)rows_int(r, 2),
 			.checksum = (uint32_t)rows_int(r, 3) };
@@ -36,22 +30,18 @@ static int find(struct view *v, uint64_t body, struct place *p, struct err *err)
 	return got == 1 ? 0 : -1;
 }
 
-static int read_body(struct view *v, uint64_t body, const struct place *p, uint64_t offset,
-	size_t n, struct buf *out, struct err *err)
+static int read_body(struct view *v, const struct body_place *p, uint64_t offset, size_t n,
+	struct buf *out, struct err *err)
 {
 	char *room = buf_room(out, n);
 
 	if (!room)
 		return err_set(err, ERR_TEMP, "out of memory to read a message");
-	if (p->blob[0]) {
-		if (blob_read(v->store->dir, str_c(p->blob), offset, room, n, err) < 0)
-			return -1;
-	} else if (slog_read(v->store->log, p->segment, p->place + offset, room, n, err) < 0) {
+	if (v->store->engine->body_read(v, p, offset, room, n, err) < 0)
 		return -1;
-	}
 	if (n == p->size && crc32c(0, room, n) != p->checksum) {
-		log_event(LOG_ERROR, "store.rotten", L_U64("body", body));
-		return err_set(err, ERR_PERM, "body %" PRIu64 " is damaged on disk", body);
+		log_event(LOG_ERROR, "store.rotten", L_U64("body", p->body));
+		return err_set(err, ERR_PERM, "body %" PRIu64 " is damaged on disk", p->body);
 	}
 	buf_grew(out, n);
 	return 0;
@@ -61,7 +51,7 @@ int body_read_message(struct view *v, struct str prefix, uint64_t body, uint64_t
 	uint32_t length, struct buf *out, uint64_t *size, struct err *err)
 {
 	struct str head = str_from(prefix, offset < prefix.n ? (size_t)offset : prefix.n);
-	struct place p;
+	struct body_place p;
 	uint64_t left;
 
 	if (find(v, body, &p, err) < 0)
@@ -74,6 +64,5 @@ int body_read_message(struct view *v, struct str prefix, uint64_t body, uint64_t
 	if (length == 0 || offset < prefix.n || offset >= *size)
 		return 0;
 	left = *size - offset;
-	return read_body(
-		v, body, &p, offset - prefix.n, left < length ? (size_t)left : length, out, err);
+	return read_body(v, &p, offset - prefix.n, left < length ? (size_t)left : length, out, err);
 }

@@ -1,7 +1,7 @@
 /* Opening and closing a store, and the list of finished jobs. */
 #include "store/store.h"
 #include "base/log.h"
-#include "store/blob.h"
+#include "store/engine.h"
 #include "store/io.h"
 #include "store/queue.h"
 #include "store/store_private.h"
@@ -14,7 +14,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { REPLAY_COMMIT = 1000, LARGE = 1 << 20 };
+enum { LARGE = 1 << 20 };
 
 void job_list_init(struct job_list *l)
 {
@@ -39,56 +39,6 @@ static int take_lock(struct store *s, struct err *err)
 	if (errno == EWOULDBLOCK)
 		return err_set(err, ERR_EXISTS, "the data directory is in use by another process");
 	return err_sys(err, "lock", "lock");
-}
-
-/* While the store opens: the index follows the log. */
-struct replay {
-	struct store *s;
-	uint64_t count;
-};
-
-static int commit_replay(struct store *s, struct err *err)
-{
-	return index_save(s, &s->at, err) < 0 ? -1 : db_commit(s->index, err);
-}
-
-static int replay_one(void *arg, const struct slog_record *r, struct err *err)
-{
-	struct replay *p = arg;
-	struct store *s = p->s;
-	struct apply a = { .db = s->index,
-		.next = &s->next,
-		.space = &s->space,
-		.segment = r->segment,
-		.place = r->offset + SLOG_RECORD_HEAD };
-
-	if (!db_in_transaction(s->index) && db_begin(s->index, err) < 0)
-		return -1;
-	if (apply_record(&a, r->effects, err) < 0)
-		return -1;
-	s->at = r->after;
-	return ++p->count % REPLAY_COMMIT ? 0 : commit_replay(s, err);
-}
-
-static int open_log(struct store *s, struct err *err)
-{
-	const struct slog_options o = { .segment_bytes = s->options.segment_bytes };
-	const struct slog_position from = s->at;
-	struct replay replay = { .s = s };
-	const char *damage;
-
-	if (slog_open(&s->log, s->dir, &o, &from, replay_one, &replay, err) < 0) {
-		db_rollback(s->index);
-		return -1;
-	}
-	if (db_in_transaction(s->index) && commit_replay(s, err) < 0)
-		return -1;
-	damage = slog_damage(s->log);
-	if (damage) {
-		snprintf(s->alarm, sizeof s->alarm, "read-only: %.200s", damage);
-		log_event(LOG_ERROR, "store.read_only", L_Z("why", damage));
-	}
-	return 0;
 }
 
 static void init_queue(struct job_queue *q)
@@ -141,6 +91,7 @@ int store_open(int dir, const struct store_options *o, struct store **out, struc
 	s->dir = dir;
 	s->lock_fd = -1;
 	s->options = *o;
+	s->engine = &engine_embedded;
 	set_defaults(&s->options);
 	space_init(&s->space);
 	init_queue(&s->writing);
@@ -150,14 +101,12 @@ int store_open(int dir, const struct store_options *o, struct store **out, struc
 	job_list_init(&s->finished);
 	snapshot_init(s);
 	atomic_store(&s->has_room, true);
-	if (take_lock(s, err) < 0 || index_open(s, err) < 0 || snapshot_start(s, err) < 0 ||
-		open_log(s, err) < 0 || blob_prepare(dir, err) < 0 ||
-		leases_new(&s->txn.leases, s->index, err) < 0 || follower_start(s, err) < 0 ||
+	if (take_lock(s, err) < 0 || s->engine->open(s, err) < 0 ||
+		leases_new(&s->txn.leases, s->index, err) < 0 || s->engine->start(s, err) < 0 ||
 		readers_start(s, err) < 0 || writer_start(s, err) < 0) {
 		store_close(&s);
 		return -1;
 	}
-	checkpoint_start(s);
 	*out = s;
 	return 0;
 }
@@ -177,12 +126,9 @@ void store_close(struct store **out)
 		return;
 	writer_stop(s);
 	readers_stop(s);
-	checkpoint_stop(s);
-	follower_stop(s);
+	s->engine->stop(s);
 	leases_free(&s->txn.leases);
-	slog_close(&s->log);
-	db_close(&s->index);
-	snapshot_stop(s);
+	s->engine->close(s);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	space_end(&s->space);
@@ -203,11 +149,8 @@ void store_fatal(struct store *s, const struct err *why)
 
 int view_open(struct store *s, struct view *v, struct err *err)
 {
-	char url[STORE_URL];
-
 	*v = (struct view){ .store = s };
-	index_url(s, url, "index.db");
-	return db_open(&v->db, url, DB_READ, err);
+	return s->engine->view_open(s, v, err);
 }
 
 void view_close(struct view *v)

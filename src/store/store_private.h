@@ -67,6 +67,7 @@ struct follower { /* trace.c */
 struct store {
 	int dir, lock_fd;
 	struct store_options options;
+	const struct engine *engine;
 	struct slog *log;
 	struct db *index; /* the writer's */
 	struct counters next;

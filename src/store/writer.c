@@ -1,5 +1,6 @@
 /* The writer's thread: batches of whatever is waiting (doc/store.md, "A batch"). */
 #include "base/clock.h"
+#include "store/engine.h"
 #include "store/io.h"
 #include "store/queue.h"
 #include "store/store_private.h"
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { EFFECTS_MAX = 128 << 20, EXPECTED_EFFECTS = 4096, LAG_MS = 20 };
+enum { EFFECTS_MAX = 128 << 20, EXPECTED_EFFECTS = 4096 };
 
 /* The answer that this call got before. 1 found, 0 not, -1 (also when it was another call). */
 static int answered_before(struct txn *t, struct store_job *job, struct err *err)
@@ -56,52 +57,10 @@ static int run_job(struct store *s, struct store_job *job, struct err *err)
 		return -1;
 	if (t->effects.n == 0)
 		return 0;
-	return slog_batch_add(s->log, clock_wall_us(), t->body_used ? t->body : STR(""),
-		buf_str(&t->effects), err);
+	return s->engine->record(s, err);
 }
 
-static int begin_index(struct store *s, struct err *err)
-{
-	if (db_in_transaction(s->index))
-		return 0;
-	s->saved = s->at;
-	s->saved_next = s->next;
-	return db_begin(s->index, err);
-}
-
-static int redo(void *arg, const struct slog_record *r, struct err *err)
-{
-	struct store *s = arg;
-	struct apply a = { .db = s->index,
-		.next = &s->next,
-		.space = &s->space,
-		.segment = r->segment,
-		.place = r->offset + SLOG_RECORD_HEAD };
-
-	return apply_record(&a, r->effects, err);
-}
-
-/* A request failed after it had changed something, which is rare. The index goes back to its last
- * commit, and what came since is done again from the log. A savepoint for every request, which most
- * never need, costs a copy of each page that they touch. */
-static int undo(struct store *s, struct err *err)
-{
-	struct slog_position at = s->saved;
-
-	db_rollback(s->index);
-	s->next = s->saved_next;
-	space_forget(&s->space);
-	if (db_begin(s->index, err) < 0 ||
-		slog_follow(s->dir, &at, s->at.sequence, SIZE_MAX, redo, s, err) < 0 ||
-		slog_batch_each(s->log, redo, s, err) < 0)
-		return err_wrap(err, "redo a batch");
-	if (at.sequence != s->at.sequence)
-		return err_set(err, ERR_TEMP, "redo a batch: the log cannot be read");
-	return 0;
-}
-
-/* -1: the transaction cannot go on. A failed job is only a job that failed. */
-static int run_saved(struct store *s, struct store_job *job, struct err *err)
+static void prepare_job(struct store *s, struct store_job *job)
 {
 	struct txn *t = &s->txn;
 
@@ -115,60 +74,31 @@ static int run_saved(struct store *s, struct store_job *job, struct err *err)
 	t->apply.changes = &job->changes;
 	job->changes.n = 0;
 	job->changes.queue = false;
-	slog_body_place(s->log, &t->apply.segment, &t->apply.place);
 	job->err = ERR_INIT;
-	job->result = run_job(s, job, &job->err);
-	if (!db_in_transaction(s->index)) /* even if the job made light of it */
-		return err_set(err, ERR_TEMP, "index rolled back: %.180s", job->err.msg);
-	if (job->result == 0)
-		queue_lease_ended(t->leases, t->ended_lease);
-	else if (t->effects.n)
-		return undo(s, err);
-	return 0;
 }
 
-static int commit_index(struct store *s, struct err *err)
+/* -1: the transaction cannot go on. A failed job is only a job that failed. */
+static int run_saved(struct store *s, struct store_job *job, struct err *err)
 {
-	if (!db_in_transaction(s->index))
-		return atomic_load(&s->behind)
-			? err_set(err, ERR_TEMP, "the index has lost what it was behind with")
-			: 0;
-	if ((s->at.sequence != s->saved.sequence && index_save(s, &s->at, err) < 0) ||
-		db_commit(s->index, err) < 0)
-		return err_wrap(err, "commit the index");
-	atomic_store(&s->behind, false);
-	checkpoint_consider(s);
+	prepare_job(s, job);
+	if (s->engine->job_begin(s, err) < 0)
+		return -1;
+	job->result = run_job(s, job, &job->err);
+	if (s->engine->job_end(s, job, err) < 0)
+		return -1;
+	if (job->result == 0)
+		queue_lease_ended(s->txn.leases, s->txn.ended_lease);
 	return 0;
 }
 
-static void must_commit_index(struct store *s)
+static void must_settle(struct store *s)
 {
 	struct err err = ERR_INIT;
 
-	if (commit_index(s, &err) < 0) {
+	if (s->engine->settle(s, &err) < 0) {
 		s->failed = true;
 		store_fatal(s, &err);
 	}
-}
-
-/* The log first: from its flush on the batch is safe, whenever the index follows. */
-static int commit_batch(struct store *s, bool lazy, struct err *err)
-{
-	struct slog_position after;
-	bool behind = atomic_load(&s->behind);
-
-	if (slog_batch_commit(s->log, &after, err) < 0)
-		return -1;
-	s->records_since_checkpoint += after.sequence - s->at.sequence;
-	/* The position names a record; an empty batch may have begun a segment that has none. */
-	if (after.sequence != s->at.sequence)
-		s->at = after;
-	if (!lazy || (behind && clock_mono() >= s->commit_by))
-		return commit_index(s, err);
-	if (!behind)
-		s->commit_by = clock_after(LAG_MS * CLOCK_MSEC);
-	atomic_store(&s->behind, true);
-	return 0;
 }
 
 static size_t expected(const struct store_job *job)
@@ -176,34 +106,34 @@ static size_t expected(const struct store_job *job)
 	return job->body.n + EXPECTED_EFFECTS;
 }
 
-/* Run jobs from the front of the list as one batch. The finished ones come out in `done`. -1:
- * fatal. */
+/* Run jobs from the front of the list as one batch. They come out in `done`. -1: fatal. */
 static int run_batch(
 	struct store *s, struct store_job **jobs, struct job_list *done, struct err *err)
 {
-	unsigned n = 0;
-	bool lazy = true;
+	const struct engine *e = s->engine;
+	struct batch b = { .lazy = true };
 
-	if (begin_index(s, err) < 0)
+	if (e->begin(s, err) < 0)
 		return err_wrap(err, "begin a batch");
-	while (*jobs && n < STORE_BATCH_JOBS && slog_batch_fits(s->log, expected(*jobs))) {
+	while (*jobs && b.jobs < STORE_BATCH_JOBS && e->fits(s, expected(*jobs))) {
 		struct store_job *job = *jobs;
 
 		*jobs = job->next;
+		job_list_add(done, job);
+		b.lazy &= job->lazy;
+		b.jobs++;
 		if (run_saved(s, job, err) < 0)
 			return -1;
-		job_list_add(done, job);
-		lazy &= job->lazy;
-		n++;
 	}
-	if (commit_batch(s, lazy, err) < 0)
+	b.first = done->first;
+	if (e->commit(s, &b, err) < 0)
 		return -1;
-	atomic_fetch_add(&s->commits, n);
+	atomic_fetch_add(&s->commits, b.jobs);
 	atomic_fetch_add(&s->batches, 1);
 	return 0;
 }
 
-/* No batch can begin: the log is read-only, or no segment could be made. */
+/* No batch can begin. */
 static void refuse_all(struct store *s, struct store_job *jobs, const struct err *why)
 {
 	struct job_list refused;
@@ -227,7 +157,7 @@ static void run_jobs(struct store *s, struct store_job *jobs)
 		struct job_list done;
 
 		job_list_init(&done);
-		if (slog_batch_begin(s->log, expected(jobs), &err) < 0) {
+		if (s->engine->may_begin(s, expected(jobs), &err) < 0) {
 			refuse_all(s, jobs, &err);
 			return;
 		}
@@ -236,7 +166,6 @@ static void run_jobs(struct store *s, struct store_job *jobs)
 			store_fatal(s, &err);
 			return;
 		}
-		follower_tell(s, s->at.sequence);
 		store_finish(s, &done);
 	}
 }
@@ -255,7 +184,7 @@ static struct store_job *pass_readers_on(struct store *s, struct store_job *jobs
 			job_list_add(&writing, job);
 			continue;
 		}
-		must_commit_index(s);
+		must_settle(s);
 		if (!s->failed)
 			readers_add(s, job);
 	}
@@ -272,7 +201,7 @@ static void run_housekeeping(struct store *s)
 	atomic_store(&s->has_room,
 		s->options.reserve_bytes == 0 || io_free_bytes(s->dir) >= s->options.reserve_bytes);
 	job_list_init(&done);
-	if (slog_damage(s->log) || slog_batch_begin(s->log, EXPECTED_EFFECTS, &err) < 0)
+	if (s->engine->may_begin(s, EXPECTED_EFFECTS, &err) < 0)
 		return;
 	if (run_batch(s, &jobs, &done, &err) < 0) {
 		s->failed = true;
@@ -307,7 +236,7 @@ static void *write_jobs(void *arg)
 			s->housekeeping = clock_after(CLOCK_SEC);
 		}
 		if (atomic_load(&s->behind) && now >= s->commit_by)
-			must_commit_index(s);
+			must_settle(s);
 		until = wake_up_at(s);
 		pthread_mutex_lock(&q->lock);
 		if (!q->jobs.first && !q->stop)
@@ -319,7 +248,7 @@ static void *write_jobs(void *arg)
 		run_jobs(s, pass_readers_on(s, jobs));
 	}
 	if (!s->failed)
-		must_commit_index(s);
+		must_settle(s);
 	return NULL;
 }
 

@@ -1,0 +1,59 @@
+/* engine.h - what an engine of the store does in its own way. Jobs, effects and their SQL are the
+ * same for all.
+ *
+ * Embedded (embedded.c): the log makes a batch safe, and the index, an SQLite file, follows. A
+ * batch of the writer's thread:
+ *
+ *   may_begin, begin, for each job: job_begin, the job itself, record, job_end; commit
+ *
+ * Where -1 is said to be fatal nobody knows what is on the disk: the process must end with nothing
+ * answered.
+ */
+#ifndef STORE_ENGINE_H
+#define STORE_ENGINE_H
+
+#include "store/blob.h"
+
+/* Where a body is. */
+struct body_place {
+	uint64_t body, segment, place, size;
+	uint32_t checksum;
+	char blob[BLOB_NAME]; /* "": none */
+};
+
+struct batch {
+	struct store_job *first; /* those that have run, in order; not all have succeeded */
+	unsigned jobs;
+	bool lazy; /* nothing but lazy jobs */
+};
+
+struct engine {
+	/* Make tables or bring them up to date, recover; s->index and the counters are there
+	 * afterwards. */
+	int (*open)(struct store *s, struct err *err);
+	int (*start)(struct store *s, struct err *err); /* threads of its own */
+	void (*stop)(struct store *s);                  /* and join them */
+	void (*close)(struct store *s);                 /* also after a failed open or start */
+
+	/* -1: nothing can be written at present, and the jobs are refused. */
+	int (*may_begin)(struct store *s, size_t expected, struct err *err);
+	int (*begin)(struct store *s, struct err *err); /* fatal */
+	bool (*fits)(const struct store *s, size_t expected);
+	int (*job_begin)(struct store *s, struct err *err); /* fatal */
+	/* The job's effects and its body go into the batch; -1: the job has failed. */
+	int (*record)(struct store *s, struct err *err);
+	/* A failed job leaves nothing behind. The engine may make it fail yet. -1: fatal. */
+	int (*job_end)(struct store *s, struct store_job *job, struct err *err);
+	int (*commit)(struct store *s, const struct batch *b, struct err *err); /* fatal */
+	/* Commit what a lazy batch has left open; fatal. */
+	int (*settle)(struct store *s, struct err *err);
+
+	int (*view_open)(struct store *s, struct view *v, struct err *err);
+	/* Fill `room` with `n` bytes of a body from `offset` on. */
+	int (*body_read)(struct view *v, const struct body_place *p, uint64_t offset, char *room,
+		size_t n, struct err *err);
+};
+
+extern const struct engine engine_embedded;
+
+#endif
