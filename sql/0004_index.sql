@@ -13,3 +13,7 @@ INSERT INTO segment (number, bytes, bodies)
 -- Since when a body is known to be damaged on disk and is not served; 0: it is not.
 ALTER TABLE body ADD COLUMN damaged BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX body_damaged ON body (id) WHERE damaged <> 0;
+
+-- What is needed to bring back what was deleted: the names that accounts and mailboxes had.
+ALTER TABLE account ADD COLUMN former TEXT NOT NULL DEFAULT '';
+ALTER TABLE mailbox ADD COLUMN former TEXT NOT NULL DEFAULT '';

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/limits.h"
 #include "cli/table.h"
+#include "cli/undelete.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -137,11 +138,14 @@ static int drop(struct cli *c, struct str login, struct err *err)
 
 int cli_account(struct cli *c)
 {
-	const char *verb = cli_arg(c), *login = cli_arg(c), *name = cli_arg(c);
+	const char *verb = cli_arg(c), *login = cli_arg(c), *name;
 	struct str what = str_c(verb);
 	struct err err = ERR_INIT;
 	int r;
 
+	if (login && str_eq(what, STR("restore")))
+		return cli_account_restore(c, str_c(login));
+	name = cli_arg(c);
 	if (!verb || str_eq(what, STR("list")))
 		r = list(c, &err);
 	else if (!login)

@@ -38,7 +38,11 @@ static const struct command {
 		"    what it may send to other servers a day: messages, new recipients\n"
 		"    | caps LOGIN default\n"
 		"    | identity LOGIN [list | add ADDRESS | remove ADDRESS]"
-		"    further addresses it may send from]",
+		"    further addresses it may send from\n"
+		"    | restore LOGIN [--since WHEN] [--until WHEN] [--folder NAME] [--subject TEXT]"
+		" [--from TEXT] [--dry-run]\n"
+		"          bring back what was deleted between two times (3d: three days ago;"
+		" 2026-11-30), or the account]",
 		"who has a mailbox" },
 	{ "domain", cli_domain, ONLINE,
 		"domain [list | add NAME | relay NAME | remove NAME | quota NAME SIZE|none "

@@ -64,7 +64,11 @@ PROLOGUE(domains, NONE)
 PROLOGUE(account_add, CALL_ID)
 PROLOGUE(account_enable, CALL_ID)
 PROLOGUE(account_remove, CALL_ID)
+PROLOGUE(account_restore, CALL_ID)
 PROLOGUE(accounts, NONE)
+PROLOGUE(former_mailboxes, HANDLE)
+PROLOGUE(deleted, HANDLE)
+PROLOGUE(undelete, BOTH)
 PROLOGUE(account_quota, CALL_ID)
 PROLOGUE(account_caps, CALL_ID)
 PROLOGUE(domain_quota, CALL_ID)
@@ -141,7 +145,11 @@ static const struct row {
 	WRITE(account_add, NO_HANDLE),
 	WRITE(account_enable, NO_HANDLE),
 	WRITE(account_remove, NO_HANDLE),
+	WRITE(account_restore, NO_HANDLE),
 	READ(accounts, NO_HANDLE),
+	READ(former_mailboxes, MAIL_HANDLE),
+	READ(deleted, MAIL_HANDLE),
+	WRITE(undelete, MAIL_HANDLE),
 	WRITE(account_quota, NO_HANDLE),
 	WRITE(account_caps, NO_HANDLE),
 	WRITE(domain_quota, NO_HANDLE),

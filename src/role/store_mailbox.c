@@ -14,8 +14,7 @@ _Static_assert((int)USE_DRAFTS == (int)STORE_DRAFTS && (int)USE_SENT == (int)STO
 		(int)USE_ARCHIVE == (int)STORE_ARCHIVE,
 	"uses of mailboxes are passed through");
 
-/* Ranges of a request in the form of the store; they must ascend. */
-static int get_ranges(struct str seq, struct buf *out, struct err *err)
+int store_get_ranges(struct str seq, struct buf *out, struct err *err)
 {
 	struct store_range r;
 
@@ -191,7 +190,7 @@ int store_do_entries(struct view *v, struct store_job *job, struct err *err)
 	int r = -1;
 	ASKED(store_entries, q);
 
-	if (get_ranges(q.ranges, &ranges, err) < 0)
+	if (store_get_ranges(q.ranges, &ranges, err) < 0)
 		goto out;
 	eq = (struct entry_query){ .account = work_of(job)->account,
 		.mailbox = q.mailbox,
@@ -249,7 +248,7 @@ int store_do_flags(struct txn *t, struct store_job *job, struct err *err)
 
 	if (q.op > FLAGS_REMOVE)
 		return err_set(err, ERR_PERM, "no such operation on flags");
-	if (get_ranges(q.ranges, &ranges, err) < 0)
+	if (store_get_ranges(q.ranges, &ranges, err) < 0)
 		goto out;
 	eq = (struct entry_flags){ .account = work_of(job)->account,
 		.mailbox = q.mailbox,
@@ -277,7 +276,7 @@ int store_do_expunge(struct txn *t, struct store_job *job, struct err *err)
 	int r = -1;
 	ASKED(store_expunge, q);
 
-	if (get_ranges(q.ranges, &ranges, err) == 0 &&
+	if (store_get_ranges(q.ranges, &ranges, err) == 0 &&
 		entry_expunge(t, work_of(job)->account, q.mailbox, buf_str(&ranges), q.any != 0,
 			&gone, &modseq, err) == 0)
 		r = ANSWER(store_expunge, .expunged = put_ranges(&gone, &out), .modseq = modseq);
@@ -297,7 +296,7 @@ int store_do_copy(struct txn *t, struct store_job *job, struct err *err)
 	int r = -1;
 	ASKED(store_copy, q);
 
-	if (get_ranges(q.ranges, &ranges, err) < 0 ||
+	if (store_get_ranges(q.ranges, &ranges, err) < 0 ||
 		mailbox_find(&t->view, work_of(job)->account, q.target, &target, err) < 0)
 		goto out;
 	eq = (struct entry_copy){ work_of(job)->account, q.mailbox, buf_str(&ranges), target.id,

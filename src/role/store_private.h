@@ -131,6 +131,9 @@ void store_work_fail(struct work *w, const struct err *why);
 void store_say_due(struct store_role *s);
 void store_peer_release(struct peer *p); /* one that needed it does not any more */
 
+/* Ranges of a request in the form of the store; they must ascend. (store_mailbox.c) */
+int store_get_ranges(struct str seq, struct buf *out, struct err *err);
+
 /* store_handles.c */
 struct handle *store_handle(struct peer *p, uint32_t number);
 void store_handles_of_peer_end(struct peer *p);

@@ -106,13 +106,23 @@ int apply_account_caps(struct apply *a, const struct effect_account_caps *e, str
 int apply_account_removed(struct apply *a, const struct effect_account_removed *e, struct err *err)
 {
 	if (db_exec(a->db,
-		    "UPDATE account SET login = NULL, enabled = 0, removed = $2, charged = 0"
+		    "UPDATE account SET login = NULL, former = login, enabled = 0, removed = $2,"
+		    " charged = 0"
 		    " WHERE id = $1",
 		    DB_ARGS(ID(e->id), DB_I(e->time)), err) < 0 ||
 		db_exec(a->db, "DELETE FROM identity WHERE account = $1", DB_ARGS(ID(e->id)), err) <
 			0)
 		return -1;
 	return db_exec(a->db, "DELETE FROM address WHERE account = $1", DB_ARGS(ID(e->id)), err);
+}
+
+int apply_account_restored(
+	struct apply *a, const struct effect_account_restored *e, struct err *err)
+{
+	return db_exec(a->db,
+		"UPDATE account SET login = $2, former = '', enabled = 1, removed = 0 WHERE id = "
+		"$1",
+		DB_ARGS(ID(e->id), DB_T(e->login)), err);
 }
 
 int apply_address_put(struct apply *a, const struct effect_address_put *e, struct err *err)

@@ -77,7 +77,8 @@ int apply_mailbox_renamed(struct apply *a, const struct effect_mailbox_renamed *
 int apply_mailbox_removed(struct apply *a, const struct effect_mailbox_removed *e, struct err *err)
 {
 	if (db_exec(a->db,
-		    "UPDATE mailbox SET name = NULL, removed = $3, changed = $4, uses = 0"
+		    "UPDATE mailbox SET name = NULL, former = name, removed = $3, changed = $4, "
+		    "uses = 0"
 		    " WHERE account = $1 AND id = $2",
 		    DB_ARGS(ID(e->account), ID(e->id), DB_I(e->time), ID(e->modseq)), err) < 0)
 		return -1;
@@ -239,9 +240,17 @@ int apply_flags(struct apply *a, const struct effect_flags *e, struct err *err)
 	return count_mailbox(a, e->account, e->mailbox, e->modseq, delta, err);
 }
 
+/* Entries on their way to the ghosts. */
+struct burial {
+	uint64_t account, mailbox, modseq;
+	int64_t time;
+	bool moved;
+	int64_t delta[4]; /* of the mailbox's counters */
+};
+
 /* Subtract what the range holds. */
-static int count_range(struct apply *a, const struct effect_expunged *e,
-	const struct effect_uid_range *r, int64_t delta[4], struct err *err)
+static int count_range(
+	struct apply *a, struct burial *b, const struct effect_uid_range *r, struct err *err)
 {
 	struct rows *rows;
 	int got;
@@ -250,18 +259,18 @@ static int count_range(struct apply *a, const struct effect_expunged *e,
 		    "SELECT count(*), sum(CASE WHEN (flags & 1) = 0 THEN 1 ELSE 0 END),"
 		    " sum(CASE WHEN (flags & 8) <> 0 THEN 1 ELSE 0 END), sum(size)"
 		    " FROM entry WHERE account = $1 AND mailbox = $2 AND uid BETWEEN $3 AND $4",
-		    DB_ARGS(ID(e->account), ID(e->mailbox), DB_I(r->first), DB_I(r->last)),
+		    DB_ARGS(ID(b->account), ID(b->mailbox), DB_I(r->first), DB_I(r->last)),
 		    err) < 0)
 		return -1;
 	got = rows_next(rows, err);
 	for (int i = 0; i < 4 && got == 1; i++)
-		delta[i] -= rows_int(rows, i);
+		b->delta[i] -= rows_int(rows, i);
 	rows_free(&rows);
 	return got < 0 ? -1 : 0;
 }
 
-static int bury_range(struct apply *a, const struct effect_expunged *e,
-	const struct effect_uid_range *r, struct err *err)
+static int bury_range(
+	struct apply *a, const struct burial *b, const struct effect_uid_range *r, struct err *err)
 {
 	if (db_exec(a->db,
 		    "INSERT INTO ghost (account, mailbox, uid, email, thread, body, size, "
@@ -271,25 +280,62 @@ static int bury_range(struct apply *a, const struct effect_expunged *e,
 		    "received,"
 		    " saved, created, $5, flags, keywords, $6, $7 FROM entry"
 		    " WHERE account = $1 AND mailbox = $2 AND uid BETWEEN $3 AND $4",
-		    DB_ARGS(ID(e->account), ID(e->mailbox), DB_I(r->first), DB_I(r->last),
-			    ID(e->modseq), DB_I(e->time), DB_I(e->moved)),
+		    DB_ARGS(ID(b->account), ID(b->mailbox), DB_I(r->first), DB_I(r->last),
+			    ID(b->modseq), DB_I(b->time), DB_I(b->moved)),
 		    err) < 0)
 		return -1;
 	return db_exec(a->db,
 		"DELETE FROM entry WHERE account = $1 AND mailbox = $2 AND uid BETWEEN $3 AND $4",
-		DB_ARGS(ID(e->account), ID(e->mailbox), DB_I(r->first), DB_I(r->last)), err);
+		DB_ARGS(ID(b->account), ID(b->mailbox), DB_I(r->first), DB_I(r->last)), err);
+}
+
+static int bury(struct apply *a, struct burial *b, struct str ranges, struct err *err)
+{
+	struct effect_uid_range r;
+
+	while (effect_uid_range_next(&ranges, &r))
+		if (count_range(a, b, &r, err) < 0 || bury_range(a, b, &r, err) < 0)
+			return -1;
+	return ranges.n ? err_set(err, ERR_PROTO, "malformed ranges") : 0;
 }
 
 int apply_expunged(struct apply *a, const struct effect_expunged *e, struct err *err)
 {
-	int64_t delta[4] = { 0 };
+	struct burial b = { e->account, e->mailbox, e->modseq, e->time, e->moved != 0, { 0 } };
+
+	if (bury(a, &b, e->ranges, err) < 0)
+		return -1;
+	return count_mailbox(a, e->account, e->mailbox, e->modseq, b.delta, err);
+}
+
+static int ghosts_undeleted(struct apply *a, const struct effect_undeleted *e, struct err *err)
+{
 	struct effect_uid_range r;
 	struct str ranges = e->ranges;
 
 	while (effect_uid_range_next(&ranges, &r))
-		if (count_range(a, e, &r, delta, err) < 0 || bury_range(a, e, &r, err) < 0)
+		if (db_exec(a->db,
+			    "UPDATE ghost SET moved = 1"
+			    " WHERE account = $1 AND mailbox = $2 AND uid BETWEEN $3 AND $4",
+			    DB_ARGS(ID(e->account), ID(e->mailbox), DB_I(r.first), DB_I(r.last)),
+			    err) < 0)
 			return -1;
-	if (ranges.n)
-		return err_set(err, ERR_PROTO, "malformed ranges");
-	return count_mailbox(a, e->account, e->mailbox, e->modseq, delta, err);
+	return ranges.n ? err_set(err, ERR_PROTO, "malformed ranges") : 0;
+}
+
+/* A removed mailbox counts for its account no more. */
+int apply_undeleted(struct apply *a, const struct effect_undeleted *e, struct err *err)
+{
+	struct burial b = { e->account, e->mailbox, e->modseq, e->time, true, { 0 } };
+
+	if (e->from_ghosts)
+		return ghosts_undeleted(a, e, err);
+	if (bury(a, &b, e->ranges, err) < 0)
+		return -1;
+	return db_exec(a->db,
+		"UPDATE mailbox SET messages = messages + $3, unseen = unseen + $4,"
+		" deleted = deleted + $5, bytes = bytes + $6 WHERE account = $1 AND id = $2",
+		DB_ARGS(ID(e->account), ID(e->mailbox), DB_I(b.delta[0]), DB_I(b.delta[1]),
+			DB_I(b.delta[2]), DB_I(b.delta[3])),
+		err);
 }

@@ -144,6 +144,9 @@ int directory_account_add(
 int directory_account_enable(
 	struct txn *t, struct str login, bool on, uint64_t *account, struct err *err);
 int directory_account_remove(struct txn *t, struct str login, uint64_t *account, struct err *err);
+/* The account that had this login last, with all it held, as long as it has not been purged. Its
+ * password is gone, and aliases and further identities have to be made anew. */
+int directory_account_restore(struct txn *t, struct str login, uint64_t *account, struct err *err);
 /* 0 bytes or messages: no limit on these. */
 int directory_account_quota(
 	struct txn *t, struct str login, uint64_t messages, uint64_t bytes, struct err *err);

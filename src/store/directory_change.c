@@ -155,6 +155,69 @@ int directory_account_add(
 	return r;
 }
 
+/* The last account of that login, and who it belonged to. 1, 0, -1. */
+static int find_removed(
+	struct view *v, struct str login, uint64_t *account, struct buf *full_name, struct err *err)
+{
+	struct rows *r;
+	int got;
+
+	if (db_query(v->db, &r,
+		    "SELECT id, full_name FROM account WHERE removed <> 0 AND former = $1"
+		    " ORDER BY removed DESC, id DESC LIMIT 1",
+		    DB_ARGS(DB_T(login)), err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1) {
+		*account = (uint64_t)rows_int(r, 0);
+		buf_add(full_name, rows_str(r, 1));
+	} else if (got == 0) {
+		err_set(err, ERR_NOTFOUND,
+			"no such account, and none that can be brought back: " STR_F, STR_A(login));
+	}
+	rows_free(&r);
+	return got == 1 ? 0 : -1;
+}
+
+/* It has an address again, counts towards its domain, and may send in its name. */
+static int settle(struct txn *t, uint64_t account, struct str login, struct str full_name,
+	const struct directory_entry *e, struct str local, struct err *err)
+{
+	const struct effect_address_put address = { t->apply.next->address, e->domain, local,
+		account };
+	struct account_state s;
+	bool charged;
+
+	if (quota_of(&t->view, e->domain, &charged, err) < 0 ||
+		emit_account_restored(t, &(struct effect_account_restored){ account, login }, err) <
+			0 ||
+		emit_address_put(t, &address, err) < 0 ||
+		emit_account_charged(t,
+			&(struct effect_account_charged){ account, charged ? e->domain : 0 },
+			err) < 0 ||
+		account_state(&t->view, account, &s, err) < 0 ||
+		directory_use(t, s.charged, (int64_t)s.messages, (int64_t)s.bytes, err) < 0)
+		return -1;
+	return emit_identity_put(t,
+		&(struct effect_identity_put){ account, 1, full_name, login, s.modseq + 1 }, err);
+}
+
+int directory_account_restore(struct txn *t, struct str login, uint64_t *account, struct err *err)
+{
+	struct buf text = BUF(DIRECTORY_ADDRESS), full_name = BUF(DIRECTORY_ADDRESS);
+	struct directory_name name;
+	struct directory_entry e;
+	int r = -1;
+
+	if (new_login(t, login, &name, &e, &text, err) == 0 &&
+		find_removed(&t->view, buf_str(&text), account, &full_name, err) == 0)
+		r = settle(t, *account, buf_str(&text), buf_str(&full_name), &e, name.address.local,
+			err);
+	buf_free(&text);
+	buf_free(&full_name);
+	return r;
+}
+
 int directory_account_enable(
 	struct txn *t, struct str login, bool on, uint64_t *account, struct err *err)
 {
