@@ -1,8 +1,8 @@
 #include "imap/parse.h"
 
 #include "base/utf8.h"
-#include "imap/utf7.h"
 #include "mail/date.h"
+#include "mail/utf7.h"
 
 #include <string.h>
 
@@ -216,7 +216,7 @@ bool imap_in_nonzero(struct imap_in *in, uint32_t *n)
 static bool decode_name(struct imap_in *in, struct str wire, struct str *name)
 {
 	struct buf b = BUF(IMAP_NAME_MAX);
-	bool ok = imap_utf7_decode(wire, &b) && arena_str(in->mem, buf_str(&b), name);
+	bool ok = utf7_decode(wire, &b) && arena_str(in->mem, buf_str(&b), name);
 
 	buf_free(&b);
 	return ok || expected(in, "that is not a mailbox name");

@@ -1,6 +1,6 @@
 /* write.c - the small pieces that responses are made of. */
 #include "imap/imap_private.h"
-#include "imap/utf7.h"
+#include "mail/utf7.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -118,7 +118,7 @@ void imap_write_mailbox(struct conn *c, struct str name)
 {
 	struct buf wire = BUF(4 * IMAP_NAME_MAX);
 
-	imap_utf7_encode(name, &wire);
+	utf7_encode(name, &wire);
 	imap_write_string(c, buf_str(&wire));
 	buf_free(&wire);
 }

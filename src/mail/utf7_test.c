@@ -1,4 +1,4 @@
-#include "imap/utf7.h"
+#include "mail/utf7.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,9 +10,9 @@ static void assert_decodes(const char *wire, const char *utf8)
 {
 	struct buf out = BUF(1000), back = BUF(1000);
 
-	assert_true(imap_utf7_decode(str_c(wire), &out));
+	assert_true(utf7_decode(str_c(wire), &out));
 	assert_true(str_eq(buf_str(&out), str_c(utf8)));
-	imap_utf7_encode(buf_str(&out), &back);
+	utf7_encode(buf_str(&out), &back);
 	assert_true(str_eq(buf_str(&back), str_c(wire)));
 	buf_free(&out);
 	buf_free(&back);
@@ -57,7 +57,7 @@ static void other_spellings_are_refused(void **state)
 		struct buf out = BUF(1000);
 
 		buf_addz(&out, "before");
-		if (imap_utf7_decode(str_c(wrong[i]), &out))
+		if (utf7_decode(str_c(wrong[i]), &out))
 			fail_msg("%s was taken", wrong[i]);
 		assert_true(str_eq(buf_str(&out), STR("before")));
 		assert_true(buf_ok(&out));
@@ -69,8 +69,8 @@ static void a_name_over_the_limit_is_refused(void **state)
 {
 	struct buf out = BUF(4);
 
-	assert_false(imap_utf7_decode(STR("12345"), &out));
-	assert_true(imap_utf7_decode(STR("1234"), &out));
+	assert_false(utf7_decode(STR("12345"), &out));
+	assert_true(utf7_decode(STR("1234"), &out));
 	buf_free(&out);
 }
 

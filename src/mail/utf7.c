@@ -1,4 +1,4 @@
-#include "imap/utf7.h"
+#include "mail/utf7.h"
 
 #include "base/utf8.h"
 
@@ -24,7 +24,7 @@ static bool is_plain(uint32_t c)
 }
 
 /* One UTF-16 unit; *high is the first half of a pair that waits for its second. */
-static bool put_unit(struct buf *out, uint32_t unit, uint32_t *high)
+static bool put_unit(struct buf *out, uint32_t unit, uint32_t *high, bool strict)
 {
 	bool low = unit >= 0xdc00 && unit <= 0xdfff;
 
@@ -35,7 +35,8 @@ static bool put_unit(struct buf *out, uint32_t unit, uint32_t *high)
 		*high = 0;
 		return true;
 	}
-	if (low || is_plain(unit)) /* printable ASCII stands for itself, never in base64 */
+	if (low ||
+		(strict && is_plain(unit))) /* printable ASCII stands for itself, never in base64 */
 		return false;
 	if (unit < 0x20 || unit == 0x7f)
 		return false; /* no control characters in names */
@@ -47,7 +48,7 @@ static bool put_unit(struct buf *out, uint32_t unit, uint32_t *high)
 }
 
 /* What stands between "&" and "-". */
-static bool decode_shifted(struct str in, struct buf *out)
+static bool decode_shifted(struct str in, struct buf *out, bool strict)
 {
 	uint32_t bits = 0, high = 0;
 	int have = 0;
@@ -62,14 +63,14 @@ static bool decode_shifted(struct str in, struct buf *out)
 		if (have < 16)
 			continue;
 		have -= 16;
-		if (!put_unit(out, bits >> have & 0xffff, &high))
+		if (!put_unit(out, bits >> have & 0xffff, &high, strict))
 			return false;
 		bits &= (1u << have) - 1;
 	}
 	return high == 0 && have < 6 && bits == 0;
 }
 
-static bool decode(struct str in, struct buf *out)
+static bool decode(struct str in, struct buf *out, bool strict)
 {
 	bool after_shift = false;
 
@@ -88,8 +89,8 @@ static bool decode(struct str in, struct buf *out)
 			return false;
 		if (run.n == 0)
 			buf_addc(out, '&');
-		else if (after_shift ||
-			!decode_shifted(run, out)) /* "&..-&..-" is one shift cut in two */
+		else if ((strict && after_shift) || /* "&..-&..-" is one shift cut in two */
+			!decode_shifted(run, out, strict))
 			return false;
 		after_shift = run.n > 0;
 		in = rest;
@@ -97,19 +98,29 @@ static bool decode(struct str in, struct buf *out)
 	return buf_ok(out);
 }
 
-bool imap_utf7_decode(struct str in, struct buf *utf8)
+static bool decode_whole(struct str in, struct buf *utf8, bool strict)
 {
 	size_t before = utf8->n;
 	bool ok;
 
 	if (!buf_ok(utf8))
 		return false;
-	ok = decode(in, utf8);
+	ok = decode(in, utf8, strict);
 	if (!ok) {
 		buf_cut(utf8, before);
 		utf8->over = false;
 	}
 	return ok;
+}
+
+bool utf7_decode(struct str in, struct buf *utf8)
+{
+	return decode_whole(in, utf8, true);
+}
+
+bool utf7_decode_any(struct str in, struct buf *utf8)
+{
+	return decode_whole(in, utf8, false);
 }
 
 struct shift {
@@ -145,7 +156,7 @@ static void shift_end(struct shift *s)
 	s->have = 0;
 }
 
-void imap_utf7_encode(struct str utf8, struct buf *out)
+void utf7_encode(struct str utf8, struct buf *out)
 {
 	struct shift s = { .out = out };
 	uint32_t c;
