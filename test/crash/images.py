@@ -19,45 +19,6 @@ import load
 import model
 
 OPEN_SECONDS = 60
-# What must be true in every index. Each gives rows only where it is not.
-INVARIANTS = (
-    ("a uid that was given out before uidnext", """
-        SELECT m.account, m.id, m.uidnext, u.top FROM mailbox m JOIN (
-            SELECT account, mailbox, MAX(uid) AS top FROM
-                (SELECT account, mailbox, uid FROM entry UNION ALL SELECT account, mailbox, uid FROM ghost)
-            GROUP BY account, mailbox) u ON u.account = m.account AND u.mailbox = m.id
-        WHERE m.uidnext <= u.top"""),
-    ("counters of a mailbox that do not count what is in it", """
-        SELECT m.account, m.id, m.messages, m.unseen, m.deleted, m.bytes FROM mailbox m
-        WHERE m.removed = 0 AND (
-            m.messages <> (SELECT COUNT(*) FROM entry e WHERE e.account = m.account AND e.mailbox = m.id)
-            OR m.unseen <> (SELECT COUNT(*) FROM entry e
-                WHERE e.account = m.account AND e.mailbox = m.id AND e.flags & 1 = 0)
-            OR m.deleted <> (SELECT COUNT(*) FROM entry e
-                WHERE e.account = m.account AND e.mailbox = m.id AND e.flags & 8 <> 0)
-            OR m.bytes <> (SELECT COALESCE(SUM(size), 0) FROM entry e
-                WHERE e.account = m.account AND e.mailbox = m.id))"""),
-    ("links of a body", """
-        SELECT b.id, b.links FROM body b WHERE b.links <>
-            (SELECT COUNT(*) FROM email e WHERE e.body = b.id) +
-            (SELECT COUNT(*) FROM queue_message q WHERE q.body = b.id)"""),
-    ("links of an email", """
-        SELECT m.account, m.id, m.links FROM email m WHERE m.links <>
-            (SELECT COUNT(*) FROM entry e WHERE e.account = m.account AND e.email = m.id) +
-            (SELECT COUNT(*) FROM ghost g WHERE g.account = m.account AND g.email = m.id)"""),
-    ("an entry without its email", """
-        SELECT e.account, e.mailbox, e.uid FROM entry e LEFT JOIN email m
-        ON m.account = e.account AND m.id = e.email WHERE m.id IS NULL"""),
-    ("recipients of a queued message", """
-        SELECT q.id, q.waiting FROM queue_message q WHERE q.waiting <>
-            (SELECT COUNT(*) FROM queue_rcpt r WHERE r.message = q.id)"""),
-    ("numbers given out before the next ones", """
-        SELECT p.next_body, p.next_account FROM log_position p
-        WHERE p.next_body <= (SELECT COALESCE(MAX(id), 0) FROM body)
-        OR p.next_account <= (SELECT COALESCE(MAX(id), 0) FROM account)
-        OR p.next_rcpt <= (SELECT COALESCE(MAX(id), 0) FROM queue_rcpt)"""),
-)
-
 Case = collections.namedtuple("Case", "number cut how seed")
 
 
@@ -105,6 +66,12 @@ class Promises:
         return {i: (d, {answered.get(i, ())} | ({asked[i]} if i in asked else set()))
                 for i, d in digests.items()}
 
+    def unanswered(self):
+        """Deliveries whose client would hand them over once more."""
+        answered = {m["id"] for _, m in self.events if "answered" in m}
+        return sorted({m["id"] for _, m in self.events if "ask" in m and m["id"].endswith("d")} -
+                      answered)
+
     def answers(self):
         return [n for n, m in self.events if "answered" in m]
 
@@ -133,10 +100,17 @@ def compare(promises, output):
     return problems
 
 
+def read_invariants():
+    """[(what is wrong, statement)]"""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "invariants.sql")) as f:
+        parts = f.read().split("\n\n")[1:]
+    return [(what.removeprefix("-- "), sql) for what, sql in (p.split("\n", 1) for p in parts)]
+
+
 def invariants(directory):
     problems = []
     with sqlite3.connect(f"file:{directory}/index.db?mode=ro", uri=True) as db:
-        for what, sql in (*INVARIANTS, ("the index", "PRAGMA integrity_check")):
+        for what, sql in (*read_invariants(), ("the index", "PRAGMA integrity_check")):
             rows = [r for r in db.execute(sql).fetchmany(3) if r != ("ok",)]
             if rows:
                 problems.append(f"wrong: {what}: {rows}")
@@ -151,15 +125,17 @@ def record(tools, directory, seed, jobs):
     data, recording = os.path.join(directory, "data"), os.path.join(directory, "recording")
     os.mkdir(data)
     open(recording, "wb").close()
-    for run, kill in ((1, ()), (2, (str(jobs * 3),)), (3, ())):
-        p = subprocess.run([tools.drive, data, recording, f"r{run}", str(seed * 10 + run), str(jobs),
-                            *kill], env=tools.environment(recording, data), timeout=300,
+    owed = ()
+    for run, kill in ((1, 0), (2, jobs * 3), (3, 0)):
+        p = subprocess.run([tools.drive, data, recording, f"r{run}", str(seed), str(jobs), str(kill),
+                            *owed], env=tools.environment(recording, data), timeout=300,
                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                            stderr=subprocess.PIPE, check=False)
         if p.returncode != (-signal.SIGKILL if kill else 0):
             raise RuntimeError(f"drive ended with {p.returncode}: {p.stderr.decode()[-2000:]}")
         if kill:
             model.catch_up(recording, empty_disk(directory, data), data)
+            owed = Promises(model.read_recording(recording)).unanswered()
     return recording
 
 

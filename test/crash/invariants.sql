@@ -1,0 +1,44 @@
+-- What must be true in every index (images.py and faults.c read this: a comment, and a statement that gives
+-- rows only where the comment says what is wrong)
+
+-- a uid that was given out before uidnext
+SELECT m.account, m.id, m.uidnext, u.top FROM mailbox m JOIN (
+    SELECT account, mailbox, MAX(uid) AS top FROM
+        (SELECT account, mailbox, uid FROM entry UNION ALL SELECT account, mailbox, uid FROM ghost)
+    GROUP BY account, mailbox) u ON u.account = m.account AND u.mailbox = m.id
+WHERE m.uidnext <= u.top;
+
+-- counters of a mailbox that do not count what is in it
+SELECT m.account, m.id, m.messages, m.unseen, m.deleted, m.bytes FROM mailbox m
+WHERE m.removed = 0 AND (
+    m.messages <> (SELECT COUNT(*) FROM entry e WHERE e.account = m.account AND e.mailbox = m.id)
+    OR m.unseen <> (SELECT COUNT(*) FROM entry e
+        WHERE e.account = m.account AND e.mailbox = m.id AND e.flags & 1 = 0)
+    OR m.deleted <> (SELECT COUNT(*) FROM entry e
+        WHERE e.account = m.account AND e.mailbox = m.id AND e.flags & 8 <> 0)
+    OR m.bytes <> (SELECT COALESCE(SUM(size), 0) FROM entry e
+        WHERE e.account = m.account AND e.mailbox = m.id));
+
+-- links of a body
+SELECT b.id, b.links FROM body b WHERE b.links <>
+    (SELECT COUNT(*) FROM email e WHERE e.body = b.id) +
+    (SELECT COUNT(*) FROM queue_message q WHERE q.body = b.id);
+
+-- links of an email
+SELECT m.account, m.id, m.links FROM email m WHERE m.links <>
+    (SELECT COUNT(*) FROM entry e WHERE e.account = m.account AND e.email = m.id) +
+    (SELECT COUNT(*) FROM ghost g WHERE g.account = m.account AND g.email = m.id);
+
+-- an entry without its email
+SELECT e.account, e.mailbox, e.uid FROM entry e LEFT JOIN email m
+ON m.account = e.account AND m.id = e.email WHERE m.id IS NULL;
+
+-- recipients of a queued message
+SELECT q.id, q.waiting FROM queue_message q WHERE q.waiting <>
+    (SELECT COUNT(*) FROM queue_rcpt r WHERE r.message = q.id);
+
+-- numbers given out before the next ones
+SELECT p.next_body, p.next_account FROM log_position p
+WHERE p.next_body <= (SELECT COALESCE(MAX(id), 0) FROM body)
+OR p.next_account <= (SELECT COALESCE(MAX(id), 0) FROM account)
+OR p.next_rcpt <= (SELECT COALESCE(MAX(id), 0) FROM queue_rcpt);
