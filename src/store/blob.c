@@ -4,7 +4,6 @@
 #include "store/io.h"
 #include "store/store_private.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,19 +136,16 @@ static bool is_named(struct view *v, const char *folder, const char *file, struc
 static int sweep_folder(struct view *v, const char *folder, bool all, struct err *err)
 {
 	char path[PATH], file[PATH + 300];
-	int fd, removed = 0;
+	int removed = 0;
 	struct dirent *e;
 	struct stat st;
 	DIR *d;
 
 	snprintf(path, sizeof path, "blob/%s", folder);
-	fd = openat(v->store->dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = fd >= 0 ? fdopendir(fd) : NULL;
-	if (!d) {
-		err_sys(err, "list", path);
+	d = io_list(v->store->dir, path, err);
+	if (!d)
 		return 0;
-	}
-	while ((e = readdir(d))) {
+	while (io_next(d, path, &e, err) == 1) {
 		if (e->d_name[0] == '.' ||
 			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 			st.st_mtime > time(NULL) - SWEEP_AGE || store_held_from(v->store) == 0)

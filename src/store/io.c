@@ -108,6 +108,27 @@ int io_mkdir(int dir, const char *name, struct err *err)
 	return 0;
 }
 
+DIR *io_list(int dir, const char *name, struct err *err)
+{
+	int fd = io_open(dir, name, O_RDONLY | O_DIRECTORY, err);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (fd >= 0 && !d) {
+		err_sys(err, "list", name);
+		close(fd);
+	}
+	return d;
+}
+
+int io_next(DIR *d, const char *name, struct dirent **out, struct err *err)
+{
+	errno = 0;
+	*out = readdir(d);
+	if (!*out && errno)
+		return err_sys(err, "list", name);
+	return *out != NULL;
+}
+
 int io_read(int fd, const char *name, uint64_t offset, char *p, size_t n, struct err *err)
 {
 	while (n) {

@@ -11,6 +11,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <dirent.h>
+
 /* Open or create (mode 0600) below dir; never follows a symbolic link at the end. -1: error. */
 int io_open(int dir, const char *name, int flags, struct err *err);
 int io_write(int fd, const char *name, uint64_t offset, struct str data, struct err *err);
@@ -26,6 +28,11 @@ int io_mkdir(int dir, const char *name, struct err *err); /* being there already
  * can share them. */
 int io_copy(
 	int from, const char *from_name, int to, const char *name, uint64_t size, struct err *err);
+
+/* The names in a folder below dir; NULL with an error (ERR_NOTFOUND: there is no such folder). The
+ * next one: 1, 0 at the end, -1. closedir() ends it. */
+DIR *io_list(int dir, const char *name, struct err *err);
+int io_next(DIR *d, const char *name, struct dirent **out, struct err *err);
 
 /* Fill exactly; ERR_NOTFOUND when the file ends before. */
 int io_read(int fd, const char *name, uint64_t offset, char *p, size_t n, struct err *err);

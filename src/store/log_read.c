@@ -2,7 +2,6 @@
 #include "store/io.h"
 #include "store/log_private.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,15 +56,15 @@ int slog_read(struct slog *l, uint64_t segment, uint64_t offset, char *p, size_t
 
 uint64_t slog_bytes(const struct slog *l)
 {
-	int fd = openat(l->dir, "log", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct err ignored = ERR_INIT;
+	DIR *d = io_list(l->dir, "log", &ignored);
 	struct dirent *e;
 	struct stat st;
 	uint64_t sum = 0;
 
 	if (!d)
 		return 0;
-	while ((e = readdir(d)))
+	while (io_next(d, "log", &e, &ignored) == 1)
 		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 			S_ISREG(st.st_mode))
 			sum += (uint64_t)st.st_size;

@@ -3,7 +3,6 @@
 #include "store/io.h"
 #include "store/log_private.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -43,13 +42,13 @@ static void damage(struct slog *l, uint64_t segment, uint64_t offset, const char
 
 static int list_segments(struct recovery *v, int dir, struct err *err)
 {
-	int fd = openat(dir, "log", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *d = io_list(dir, "log", err);
 	struct dirent *e;
+	int got;
 
 	if (!d)
-		return err_sys(err, "list", "log");
-	while ((e = readdir(d))) {
+		return -1;
+	while ((got = io_next(d, "log", &e, err)) == 1) {
 		struct str digits, suffix;
 		char name[SLOG_NAME];
 		uint64_t n;
@@ -68,7 +67,7 @@ static int list_segments(struct recovery *v, int dir, struct err *err)
 			v->highest = n;
 	}
 	closedir(d);
-	return e ? -1 : 0;
+	return got ? -1 : 0;
 }
 
 /* Apply everything that follows in the chain. */

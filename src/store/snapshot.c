@@ -5,8 +5,6 @@
 #include "store/io.h"
 #include "store/store_private.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,16 +51,16 @@ static int newer_first(const void *a, const void *b)
 
 int snapshot_list(int dir, struct snapshot *out, size_t max, struct err *err)
 {
-	int fd = openat(dir, "snapshot", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *d = io_list(dir, "snapshot", err);
 	struct snapshot all[LISTED] = { 0 };
 	struct dirent *e;
 	struct stat st;
 	size_t n = 0;
+	int got = 0;
 
 	if (!d)
-		return errno == ENOENT ? 0 : err_sys(err, "list", "snapshot");
-	while (n < LISTED && (e = readdir(d))) {
+		return err->kind == ERR_NOTFOUND ? 0 : -1;
+	while (n < LISTED && (got = io_next(d, "snapshot", &e, err)) == 1) {
 		if (!parse_name(e->d_name, &all[n]) ||
 			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 			!S_ISREG(st.st_mode))
@@ -71,6 +69,8 @@ int snapshot_list(int dir, struct snapshot *out, size_t max, struct err *err)
 		all[n++].made = st.st_mtime;
 	}
 	closedir(d);
+	if (got < 0)
+		return -1;
 	qsort(all, n, sizeof *all, newer_first);
 	if (n > max)
 		n = max;

@@ -18,19 +18,14 @@
  * A run without faults says which calls there are, by thread and family; each is a place, and
  * each place has the variants of its family. Of all these COUNT are taken, at equal distances.
  */
-#include "interpose.h"
-#include "listing.h"
-#include "work.h"
+#include "scenario.h"
 
-#include "base/log.h"
-#include "db/sqlite.h"
+#include "db/db.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sqlite3.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +34,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MESSAGES = 200, SEGMENT = 80 << 10, FATAL = 77, SECONDS = 120, PATH = 300, TALK = 8000 };
+enum { PATH = 300 };
 
 static const struct variant {
 	const char *family_name, *name;
@@ -84,343 +79,7 @@ static const struct variant {
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
-struct message {
-	char id[CRASH_ID], digest[CRASH_HEX];
-	char answered[WORK_STATE], asked[WORK_STATE];
-	bool open; /* asked for and not answered */
-	bool seen;
-};
-
-/* Between the processes of one run. */
-static struct shared {
-	struct interposed did;
-	struct message messages[MESSAGES];
-	size_t count;
-	bool closed; /* the store, and everything is given back */
-	int descriptors;
-	char why[240], talk[TALK];
-} * shared;
-
-static struct {
-	const char *directory, *sql;
-	bool verbose;
-} self;
-
-__attribute__((format(printf, 1, 2))) static void problem(const char *fmt, ...)
-{
-	size_t n = strlen(shared->talk);
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (n + 2 < TALK) {
-		if (n)
-			shared->talk[n++] = '\n';
-		vsnprintf(shared->talk + n, TALK - n, fmt, ap);
-	}
-	va_end(ap);
-}
-
-/* ---- the ledger ---- */
-
-static struct message *message_of(struct str id)
-{
-	for (size_t i = 0; i < shared->count; i++)
-		if (str_eq(id, str_c(shared->messages[i].id)))
-			return &shared->messages[i];
-	return NULL;
-}
-
-static void ask(const struct worker *w, const char *state)
-{
-	struct message *m = message_of(str_c(w->id));
-
-	if (!m) {
-		if (shared->count == MESSAGES)
-			abort();
-		m = &shared->messages[shared->count];
-		*m = (struct message){ 0 };
-		snprintf(m->id, sizeof m->id, "%s", w->id);
-		snprintf(m->digest, sizeof m->digest, "%s", w->digest);
-		shared->count++;
-	}
-	snprintf(m->asked, sizeof m->asked, "%s", state);
-	m->open = true;
-}
-
-static void outcome(const struct worker *w, int r, const char *what, const struct err *err)
-{
-	struct message *m = message_of(str_c(w->id));
-
-	if (r == 0)
-		snprintf(m->answered, sizeof m->answered, "%s", m->asked);
-	else
-		snprintf(shared->why, sizeof shared->why, "%s: %.200s", what, err->msg);
-	if (r < 0 && err->kind == ERR_NONE)
-		problem("%s: %s failed without a word", w->id, what);
-	m->open = false;
-}
-
-/* ---- a store at work ---- */
-
-static size_t draw_size(struct worker *w)
-{
-	return 100 + work_draw(w, 1500);
-}
-
-static void quiet(void *arg, enum log_level level, struct str line)
-{
-	if (self.verbose)
-		fprintf(stderr, "    " STR_F "\n", STR_A(line));
-}
-
-_Noreturn static void fatal(void *arg, const struct err *why)
-{
-	snprintf(shared->why, sizeof shared->why, "fatal: %.200s", why->msg);
-	_exit(FATAL);
-}
-
-static int open_store(void)
-{
-	const struct store_options o = {
-		.segment_bytes = SEGMENT, .retention = -5, .fatal = fatal, .readers = 1
-	};
-	struct err err = ERR_INIT;
-	int r = store_open(work_site.dir, &o, &work_site.store, &err);
-
-	if (r == 0)
-		r = work_begin(&err);
-	if (r < 0)
-		snprintf(shared->why, sizeof shared->why, "open: %.200s", err.msg);
-	if (r < 0 && err.kind == ERR_NONE)
-		problem("open failed without a word");
-	return r;
-}
-
-/* The store's own checkpoints are too far apart for a short run. */
-static void checkpoint(void)
-{
-	struct db *db = NULL;
-	struct err err = ERR_INIT;
-	uint32_t left;
-	char url[80];
-
-	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/index.db", work_site.dir);
-	if (db_open(&db, url, DB_WRITE, &err) == 0)
-		db_sqlite_checkpoint(db, DB_PASSIVE, &left, &err);
-	db_close(&db);
-}
-
-static void work_a_while(const char *name, unsigned rounds)
-{
-	struct worker w = { .body = BUF(WORK_LARGEST) };
-
-	work_site.run = name;
-	for (unsigned i = 0; i < rounds; i++) {
-		work_deliver(&w);
-		work_append(&w);
-		if (i == 1)
-			work_burst(&w);
-		if (i == 2)
-			checkpoint();
-	}
-	work_end(&w);
-}
-
-static void begin(const char *path)
-{
-	alarm(SECONDS);
-	log_capture(quiet, NULL);
-	work_site = (struct work_site){ .dir = crash_directory(path),
-		.seed = 1,
-		.inline_max = 1000,
-		.size = draw_size,
-		.ask = ask,
-		.outcome = outcome,
-		.pause = interpose_pause };
-}
-
-static void run_twice(void)
-{
-	if (open_store() == 0)
-		work_a_while("a", 4);
-	store_close(&work_site.store);
-	if (open_store() == 0)
-		work_a_while("b", 2);
-	store_close(&work_site.store);
-}
-
-static int count_descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
-}
-
-_Noreturn static void scenario(const char *path, const struct fault *f)
-{
-	begin(path);
-	interpose_arm(f, &shared->did);
-	run_twice();
-	interpose_disarm();
-	shared->descriptors = count_descriptors();
-	shared->closed = true;
-	_exit(0);
-}
-
-/* Where the second scenario begins: a store that was killed when its log was ahead of its index. */
-_Noreturn static void make_used(const char *path)
-{
-	struct worker w = { .body = BUF(WORK_LARGEST) };
-
-	begin(path);
-	if (open_store() < 0)
-		_exit(1);
-	work_a_while("t", 3);
-	store_close(&work_site.store);
-	if (open_store() < 0)
-		_exit(1);
-	work_site.run = "u";
-	for (int i = 0; i < 3; i++)
-		work_deliver(&w);
-	_exit(0);
-}
-
-/* ---- afterwards ---- */
-
-static void found(void *arg, const struct listed *l)
-{
-	char(*states)[WORK_STATE] = arg;
-	struct message *m = l->place && l->digest ? message_of(l->id) : NULL;
-	size_t i, n;
-
-	if (!l->place || str_eq(l->id, STR("probe")))
-		return;
-	if (!l->digest) {
-		problem("%s %u cannot be read: %s", l->place, l->uid, l->why);
-	} else if (!m) {
-		problem(STR_F ": a message that nobody sent, in %s", STR_A(l->id), l->place);
-	} else {
-		i = (size_t)(m - shared->messages);
-		n = strlen(states[i]);
-		if (strcmp(m->digest, l->digest) != 0)
-			problem("%s: altered", m->id);
-		snprintf(states[i] + n, WORK_STATE - n, "%s%s", n ? " " : "", l->place);
-	}
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The places of a state in order, so that states can be compared. */
-static void sort_state(const char *state, char out[WORK_STATE])
-{
-	char copy[WORK_STATE], *words[8], *rest;
-	size_t n = 0;
-
-	snprintf(copy, sizeof copy, "%s", state);
-	for (char *p = strtok_r(copy, " ", &rest); p && n < 8; p = strtok_r(NULL, " ", &rest))
-		words[n++] = p;
-	qsort(words, n, sizeof *words, by_name);
-	out[0] = '\0';
-	for (size_t i = 0; i < n; i++)
-		snprintf(out + strlen(out), WORK_STATE - strlen(out), "%s%s", i ? " " : "",
-			words[i]);
-}
-
-static bool same(const char *a, const char *b)
-{
-	char x[WORK_STATE], y[WORK_STATE];
-
-	sort_state(a, x);
-	sort_state(b, y);
-	return strcmp(x, y) == 0;
-}
-
-static void compare(char (*states)[WORK_STATE])
-{
-	for (size_t i = 0; i < shared->count; i++) {
-		const struct message *m = &shared->messages[i];
-
-		if (same(states[i], m->answered) || (m->open && same(states[i], m->asked)))
-			continue;
-		problem("%s: %sfound in [%s], answered was [%s]%s%s%s", m->id,
-			states[i][0] ? "" : "LOST: ", states[i], m->answered,
-			m->open ? ", asked for [" : "", m->open ? m->asked : "",
-			m->open ? "]" : "");
-	}
-}
-
-static void check_rules(sqlite3 *db)
-{
-	static char text[8000];
-	char *at, *end;
-	int fd = open(self.sql, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-	sqlite3_stmt *st;
-
-	if (n < 0)
-		problem("%s cannot be read", self.sql);
-	text[n > 0 ? n : 0] = '\0';
-	at = strstr(text, "\n\n"); /* behind the head */
-	for (; at && (end = strchr(at, ';')); at = end + 1) {
-		*end = '\0';
-		if (sqlite3_prepare_v2(db, at, -1, &st, NULL) != SQLITE_OK)
-			problem("rule: %s: %s", sqlite3_errmsg(db), at);
-		else if (sqlite3_step(st) != SQLITE_DONE)
-			problem("wrong: %.*s: %s", (int)strcspn(strstr(at, "-- ") + 3, "\n"),
-				strstr(at, "-- ") + 3, (const char *)sqlite3_column_text(st, 0));
-		sqlite3_finalize(st);
-	}
-}
-
-static void check_index(const char *path)
-{
-	char file[PATH + 20];
-	sqlite3_stmt *st = NULL;
-	sqlite3 *db = NULL;
-
-	snprintf(file, sizeof file, "%s/index.db", path);
-	if (sqlite3_open(file, &db) != SQLITE_OK ||
-		sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &st, NULL) != SQLITE_OK ||
-		sqlite3_step(st) != SQLITE_ROW ||
-		strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
-		problem("the index: %s", sqlite3_errmsg(db));
-	sqlite3_finalize(st);
-	check_rules(db);
-	sqlite3_close(db);
-}
-
-/* Open it without faults; everything must be there, and new mail must go in. */
-_Noreturn static void verify(const char *path)
-{
-	static char states[MESSAGES][WORK_STATE];
-	struct store_figures f;
-	struct err err = ERR_INIT;
-
-	begin(path);
-	if (open_store() < 0) {
-		problem("does not open: %s", shared->why);
-		_exit(0);
-	}
-	store_figures(work_site.store, &f);
-	if (f.read_only)
-		problem("%s", f.alarm);
-	else if (listing_probe(work_site.store, &err) < 0)
-		problem("takes no new mail: %s", err.msg);
-	if (listing(work_site.store, found, states, &err) < 0)
-		problem("list: %s", err.msg);
-	compare(states);
-	store_close(&work_site.store);
-	check_index(path);
-	_exit(0);
-}
+static const char *directory;
 
 /* ---- directories ---- */
 
@@ -497,7 +156,7 @@ static void copy_folder(const char *from, const char *path)
 struct start {
 	const char *name;
 	char path[PATH];
-	struct message messages[MESSAGES];
+	struct message messages[SCENARIO_MESSAGES];
 	size_t count;
 	uint64_t calls[INTERPOSE_THREADS][FAMILIES];
 	int64_t allocated; /* blocks that a run without faults leaves */
@@ -541,7 +200,8 @@ static void check_end(const struct place *p, int status)
 		problem("hangs");
 	else if (WIFSIGNALED(status) && !(by_plan && WTERMSIG(status) == SIGKILL))
 		problem("ended by signal %d", WTERMSIG(status));
-	else if (WIFEXITED(status) && WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != FATAL)
+	else if (WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
+		WEXITSTATUS(status) != SCENARIO_FATAL)
 		problem("ended with code %d", WEXITSTATUS(status));
 	if (!shared->closed)
 		return;
@@ -559,8 +219,8 @@ static int run_child(const char *path, const struct fault *f)
 
 	if (child == 0) {
 		if (f)
-			scenario(path, f);
-		verify(path);
+			scenario_run(path, f);
+		scenario_verify(path);
 	}
 	return end_of(child);
 }
@@ -572,7 +232,7 @@ static void count_run(const struct place *p, int status, struct tally *t)
 	t->runs[v]++;
 	if (shared->did.hits == 0)
 		t->missed[v]++;
-	else if (WIFEXITED(status) && WEXITSTATUS(status) == FATAL)
+	else if (WIFEXITED(status) && WEXITSTATUS(status) == SCENARIO_FATAL)
 		t->fatal[v]++;
 	else if (shared->why[0])
 		t->refused[v]++;
@@ -594,7 +254,7 @@ static void run_place(const struct place *p, const char *path, struct tally *t)
 	status = run_child(path, &f);
 	check_end(p, status);
 	count_run(p, status, t);
-	if (self.verbose)
+	if (scenario_verbose)
 		fprintf(stderr, "    ended with %x, %s\n", (unsigned)status, shared->why);
 	status = run_child(path, NULL);
 	if (status != 0)
@@ -606,7 +266,7 @@ static void run_place(const struct place *p, const char *path, struct tally *t)
 		printf(" (%s)\n%s\n", shared->why, shared->talk);
 		fflush(stdout);
 	}
-	if (!self.verbose)
+	if (!scenario_verbose)
 		remove_folder(path);
 }
 
@@ -618,7 +278,7 @@ static void measure(struct start *s)
 	static const struct fault none;
 	char path[PATH];
 
-	snprintf(path, sizeof path, "%s/measure", self.directory);
+	snprintf(path, sizeof path, "%s/measure", directory);
 	for (int i = 0; i < 3; i++) {
 		memset(shared, 0, sizeof *shared);
 		memcpy(shared->messages, s->messages, sizeof s->messages);
@@ -645,14 +305,13 @@ static void make_starts(void)
 	pid_t child;
 
 	for (unsigned i = 0; i < STARTS; i++) {
-		snprintf(starts[i].path, sizeof starts[i].path, "%s/%s", self.directory,
-			starts[i].name);
+		snprintf(starts[i].path, sizeof starts[i].path, "%s/%s", directory, starts[i].name);
 		mkdir(starts[i].path, 0700);
 	}
 	memset(shared, 0, sizeof *shared);
 	child = fork();
 	if (child == 0)
-		make_used(used->path);
+		scenario_make_used(used->path);
 	if (end_of(child) != 0) {
 		printf("FAILED: no store can be made: %s\n", shared->why);
 		exit(1);
@@ -663,15 +322,17 @@ static void make_starts(void)
 		measure(&starts[i]);
 }
 
+enum class { STEPS, CALLS, ALLOCATIONS };
+
 struct taking {
-	bool steps; /* or faults */
+	enum class class;
 	uint64_t count, all, offset, seen, taken;
 	unsigned jobs, job;
 };
 
-static bool is_wanted(const struct taking *t, const struct variant *v)
-{
-	return t->steps == (v->how == HOW_KILL || v->how == HOW_TORN);
+static enum class class_of(const struct variant *v) {
+	if (v->how == HOW_KILL || v->how == HOW_TORN) return STEPS;
+	return v->family == ON_ALLOC ? ALLOCATIONS : CALLS;
 }
 
 /* One of every all/count. */
@@ -693,7 +354,7 @@ static void each_place(struct taking *t,
 			const struct start *start = &starts[s];
 			struct place p = { .start = start, .variant = &variants[v] };
 
-			if (!is_wanted(t, p.variant))
+			if (class_of(p.variant) != t->class)
 				continue;
 			for (p.thread = 0; p.thread < INTERPOSE_THREADS; p.thread++)
 				for (p.k = 1; p.k <= start->calls[p.thread][p.variant->family];
@@ -703,7 +364,7 @@ static void each_place(struct taking *t,
 		}
 }
 
-static void report(const struct taking *t, const struct tally *sum)
+static void report(const struct tally *sum, uint64_t all)
 {
 	uint64_t runs = 0;
 
@@ -718,7 +379,7 @@ static void report(const struct taking *t, const struct tally *sum)
 				(unsigned long long)sum->fatal[v],
 				(unsigned long long)sum->missed[v]);
 	}
-	printf("     %llu of %llu places\n", (unsigned long long)runs, (unsigned long long)t->all);
+	printf("     %llu of %llu places\n", (unsigned long long)runs, (unsigned long long)all);
 	printf("%llu passed, %llu failed\n", (unsigned long long)(runs - sum->bad),
 		(unsigned long long)sum->bad);
 }
@@ -732,38 +393,59 @@ static void *share(size_t n)
 	return p;
 }
 
-static int run_all(struct taking t)
+static void add_up(struct tally *sum, const struct tally *t)
 {
-	struct tally *tallies = share(t.jobs * sizeof *tallies), sum = { 0 };
+	for (unsigned v = 0; v < VARIANTS; v++) {
+		sum->runs[v] += t->runs[v];
+		sum->missed[v] += t->missed[v];
+		sum->fatal[v] += t->fatal[v];
+		sum->refused[v] += t->refused[v];
+	}
+	sum->bad += t->bad;
+}
+
+/* Run `count` places of a class in several processes. Gives how many there are. */
+static uint64_t run_class(
+	enum class class, uint64_t count, uint64_t seed, unsigned jobs, struct tally *sum)
+{
+	struct taking t = { .class = class, .count = count, .jobs = jobs };
+	struct tally *tallies = share(jobs * sizeof *tallies);
 	char path[PATH];
-	int bad = 0;
 
 	each_place(&t, NULL, NULL, NULL);
 	t.all = t.seen;
-	t.offset %= t.all;
-	for (t.job = 0; t.job < t.jobs; t.job++) {
+	t.offset = seed % t.all;
+	for (t.job = 0; t.job < jobs; t.job++) {
 		t.seen = t.taken = 0;
 		fflush(stdout);
 		if (fork() == 0) {
 			shared = share(sizeof *shared);
-			snprintf(path, sizeof path, "%s/job%u", self.directory, t.job);
+			snprintf(path, sizeof path, "%s/job%u", directory, t.job);
 			each_place(&t, run_place, path, &tallies[t.job]);
 			exit(0);
 		}
 	}
-	for (unsigned i = 0; i < t.jobs; i++)
-		bad |= end_of(-1);
-	for (unsigned i = 0; i < t.jobs; i++) {
-		for (unsigned v = 0; v < VARIANTS; v++) {
-			sum.runs[v] += tallies[i].runs[v];
-			sum.missed[v] += tallies[i].missed[v];
-			sum.fatal[v] += tallies[i].fatal[v];
-			sum.refused[v] += tallies[i].refused[v];
-		}
-		sum.bad += tallies[i].bad;
+	for (unsigned i = 0; i < jobs; i++)
+		sum->bad += end_of(-1) != 0;
+	for (unsigned i = 0; i < jobs; i++)
+		add_up(sum, &tallies[i]);
+	return t.all;
+}
+
+/* Of faults the larger part are system calls, as long as there are so many. */
+static int run_all(bool steps, uint64_t count, uint64_t seed, unsigned jobs)
+{
+	struct tally sum = { 0 };
+	uint64_t all, most = count / 5 * 3;
+
+	if (steps) {
+		all = run_class(STEPS, count, seed, jobs, &sum);
+	} else {
+		all = run_class(CALLS, most, seed, jobs, &sum);
+		all += run_class(ALLOCATIONS, count - (all < most ? all : most), seed, jobs, &sum);
 	}
-	report(&t, &sum);
-	return bad || sum.bad;
+	report(&sum, all);
+	return sum.bad != 0;
 }
 
 /* A failure names its place. */
@@ -787,9 +469,10 @@ static int again(char *name)
 			p.variant = &variants[i];
 	if (!p.start || !p.variant)
 		return 64;
-	self.verbose = true;
-	snprintf(path, sizeof path, "%s/again", self.directory);
+	scenario_verbose = true;
+	snprintf(path, sizeof path, "%s/again", directory);
 	run_place(&p, path, &tally);
+	printf("%d passed, %d failed\n", tally.bad == 0, tally.bad != 0);
 	return tally.bad != 0;
 }
 
@@ -807,24 +490,19 @@ static void warm_up(void)
 
 int main(int argc, char **argv)
 {
-	struct taking t = { .jobs = 2 };
-
 	if (argc != 5 && argc != 7) {
 		fprintf(stderr,
 			"usage: faults DIR SQL steps|faults COUNT SEED JOBS\n"
 			"       faults DIR SQL again PLACE\n");
 		return 64;
 	}
-	self.directory = argv[1];
-	self.sql = argv[2];
+	directory = argv[1];
+	scenario_rules = argv[2];
 	shared = share(sizeof *shared);
 	warm_up();
 	make_starts();
 	if (argc == 5)
 		return again(argv[4]);
-	t.steps = strcmp(argv[3], "steps") == 0;
-	t.count = strtoull(argv[4], NULL, 10);
-	t.offset = strtoull(argv[5], NULL, 10);
-	t.jobs = (unsigned)strtoul(argv[6], NULL, 10);
-	return run_all(t);
+	return run_all(strcmp(argv[3], "steps") == 0, strtoull(argv[4], NULL, 10),
+		strtoull(argv[5], NULL, 10), (unsigned)strtoul(argv[6], NULL, 10));
 }

@@ -159,6 +159,20 @@ ssize_t write(int fd, const void *p, size_t n)
 	return want;
 }
 
+ssize_t copy_file_range(int in, off64_t *in_at, int to, off64_t *to_at, size_t n, unsigned flags)
+{
+	ssize_t want;
+	bool last;
+
+	step();
+	want = length(ON_WRITE, n, &last);
+	if (want >= 0)
+		want = syscall(SYS_copy_file_range, in, in_at, to, to_at, (size_t)want, flags);
+	if (last)
+		end_now();
+	return want;
+}
+
 ssize_t pread64(int fd, void *p, size_t n, off64_t at)
 {
 	bool last;
