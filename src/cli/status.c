@@ -13,7 +13,19 @@ struct health {
 	struct store_status_rep store;
 	struct vault_status_rep vault;
 	struct reply master_hold, store_hold, vault_hold;
+	bool asked; /* store and vault have been there, and have answered */
 };
+
+static bool is_ready(const struct health *h, struct str name)
+{
+	struct str seq = h->master.roles;
+	struct control_role role;
+
+	while (control_role_next(&seq, &role))
+		if (str_eq(role.name, name))
+			return role.ready;
+	return false;
+}
 
 static int ask(struct cli *c, struct health *h, struct err *err)
 {
@@ -25,16 +37,37 @@ static int ask(struct cli *c, struct health *h, struct err *err)
 	ch = cli_master(c, err);
 	if (!ch || control_status(ch, &mq, cli_deadline(), &h->master, &h->master_hold, err) < 0)
 		return -1;
+	if (!is_ready(h, STR("store")) || !is_ready(h, STR("vault")))
+		return 0;
 	ch = cli_store(c, err);
 	if (!ch || store_status(ch, &sq, cli_deadline(), &h->store, &h->store_hold, err) < 0)
 		return err_wrap(err, "the store does not answer");
 	ch = cli_vault(c, err);
 	if (!ch || vault_status(ch, &vq, cli_deadline(), &h->vault, &h->vault_hold, err) < 0)
 		return err_wrap(err, "the vault does not answer");
+	h->asked = true;
 	return 0;
 }
 
-static void show_json(const struct health *h)
+/* Without the store nobody knows more than why it is not there. */
+static int show_json_roles(const struct health *h)
+{
+	struct table t = TABLE(true, "version", "started", "alarm", "listeners");
+	struct str seq = h->master.roles, why = STR("");
+	struct control_role role;
+
+	while (control_role_next(&seq, &role))
+		if (!role.ready && why.n == 0)
+			why = role.note;
+	table_str(&t, h->master.version);
+	table_time(&t, h->master.started);
+	table_str(&t, why);
+	table_str(&t, h->master.listeners);
+	table_end_single(&t);
+	return EX_UNAVAILABLE;
+}
+
+static int show_json(const struct health *h)
 {
 	struct table t = TABLE(true, "version", "started", "accounts", "domains", "emails",
 		"queued", "held", "oldest", "free_bytes", "log_bytes", "read_only", "alarm",
@@ -57,6 +90,7 @@ static void show_json(const struct health *h)
 	table_num(&t, h->vault.failures);
 	table_str(&t, h->master.listeners);
 	table_end_single(&t);
+	return EX_OK;
 }
 
 /* One sentence per thing that is wrong; gives how many. */
@@ -69,11 +103,14 @@ static int show_troubles(const struct health *h)
 
 	while (control_role_next(&seq, &role)) {
 		if (!role.ready && ++wrong)
-			printf("The role " STR_F " is not running.\n", STR_A(role.name));
+			printf("The role " STR_F " is not running%s" STR_F ".\n", STR_A(role.name),
+				role.note.n ? ": " : " yet", STR_A(role.note));
 		else if (role.restarts)
 			printf("The role " STR_F " has been restarted %u times.\n",
 				STR_A(role.name), role.restarts);
 	}
+	if (!h->asked)
+		return wrong;
 	if (h->store.read_only && ++wrong)
 		printf("The store takes no new mail: " STR_F "\n", STR_A(h->store.alarm));
 	else if (h->store.alarm.n && ++wrong)
@@ -102,15 +139,11 @@ static void show_roles(const struct health *h)
 	table_end(&t);
 }
 
-static int show(const struct health *h)
+static void show_figures(const struct health *h)
 {
 	struct table t = TABLE(false, "version", "started", "accounts", "domains", "emails",
 		"waiting to be sent", "held", "free disk space", "log", "listening on");
-	int wrong = show_troubles(h);
 
-	if (wrong == 0)
-		puts("All is well.");
-	putchar('\n');
 	table_str(&t, h->master.version);
 	table_time(&t, h->master.started);
 	table_num(&t, h->store.accounts);
@@ -123,6 +156,17 @@ static int show(const struct health *h)
 	table_str(&t, h->master.listeners);
 	table_end_single(&t);
 	putchar('\n');
+}
+
+static int show(const struct health *h)
+{
+	int wrong = show_troubles(h);
+
+	if (wrong == 0)
+		puts("All is well.");
+	putchar('\n');
+	if (h->asked)
+		show_figures(h);
 	show_roles(h);
 	return wrong ? EX_UNAVAILABLE : EX_OK;
 }
@@ -136,7 +180,7 @@ int cli_status(struct cli *c)
 	if (ask(c, &h, &err) < 0)
 		code = cli_fail(c, &err);
 	else if (c->json)
-		show_json(&h);
+		code = h.asked ? show_json(&h) : show_json_roles(&h);
 	else
 		code = show(&h);
 	reply_free(&h.master_hold);

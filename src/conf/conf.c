@@ -130,7 +130,7 @@ static int too_many(struct reader *r, const struct setting *s, const struct word
 static bool may_be_empty(const struct setting *s)
 {
 	return s->type == CONF_T_NAME || s->type == CONF_T_PATH || s->type == CONF_T_SECRET ||
-		s->type == CONF_T_ROUTE;
+		s->type == CONF_T_ROUTE || s->type == CONF_T_DATABASE;
 }
 
 static int assign_one(struct reader *r, const struct setting *s, const struct word *words, size_t n,

@@ -38,6 +38,7 @@ enum conf_type {
 	CONF_T_DNSLISTS, /* list of conf_dnslist: ZONE[=CODES][:ACTION] */
 	CONF_T_NETWORKS, /* list of networks, conf_network_has: ADDRESS or ADDRESS/BITS */
 	CONF_T_ROUTE,    /* conf_route */
+	CONF_T_DATABASE, /* conf_str, conf_z: postgres://..., without a password */
 	CONF_T_ROUTES    /* list of conf_route with a domain as key, lower case */
 };
 
@@ -109,6 +110,9 @@ const struct conf_dnslist *conf_dnslist(const struct conf *c, enum conf_id id, s
 
 /* Take apart "ADDRESS:PORT", "[ADDRESS]:PORT" or "ADDRESS" (then *port is `fallback`). */
 bool conf_address(struct str text, uint16_t fallback, struct str *address, uint16_t *port);
+
+/* Of a CONF_T_DATABASE, for people: "db1:5432,db2", "/run/postgresql". */
+struct str conf_database_place(struct str url);
 
 /* All settings as text that conf_load() takes back, without secrets' paths: what the master gives
  * each role. Fits into 1 MiB. */

@@ -15,6 +15,7 @@ enum {
 	CONF_WORDS = 256,     /* words of a statement */
 	CONF_DEPTH = 8,       /* blocks in blocks, includes in includes */
 	CONF_FILES = 64,      /* included files in all */
+	CONF_DATABASE = 700,  /* longest address of a database */
 	CONF_MISTAKES = 20    /* then reading stops */
 };
 
@@ -111,6 +112,7 @@ bool conf_value(struct reader *r, const struct setting *s, struct str text, stru
 bool conf_is_name(struct str s);
 /* dnslist.c. `choices` NULL: no actions. The zone points into text. */
 bool conf_dnslist_parse(struct str text, const char *choices, struct conf_dnslist *l);
+bool conf_database_parse(struct str text); /* database.c */
 bool conf_choice(const char *choices, struct str text, uint64_t *which);
 void conf_print_number(struct buf *out, enum conf_type type, uint64_t v); /* "5m", "50MB" */
 void conf_expected(struct buf *out, const struct setting *s); /* "a duration from 1s to 1h" */

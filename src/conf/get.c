@@ -163,6 +163,7 @@ int conf_check_files(const struct conf *c, struct buf *report, struct err *err)
 	check_file(&r, CONF_TLS_KEY, true);
 	check_file(&r, CONF_TLS_CA_FILE, true);
 	check_file(&r, CONF_SMARTHOST_PASSWORD, true);
+	check_file(&r, CONF_STORE_PASSWORD, true);
 	check_file(&r, CONF_DNS_ANCHOR, false); /* validation is off without the default one */
 	return r.mistakes ? -1 : 0;
 }

@@ -19,6 +19,7 @@ static const char *type_name(enum conf_type t)
 		[CONF_T_DNSLISTS] = "lists",
 		[CONF_T_NETWORKS] = "networks",
 		[CONF_T_ROUTE] = "url",
+		[CONF_T_DATABASE] = "url",
 		[CONF_T_ROUTES] = "domain url",
 	};
 

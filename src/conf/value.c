@@ -77,6 +77,9 @@ static const char *noun(enum conf_type type)
 	case CONF_T_NETWORKS:
 		return "a numeric ADDRESS or ADDRESS/BITS with no bits set behind the prefix, or "
 		       "off";
+	case CONF_T_DATABASE:
+		return "postgres://[USER@]HOST[:PORT][,HOST...]/NAME[?sslmode=...] without a "
+		       "password (store.password names the file that has it)";
 	case CONF_T_ROUTE:
 	case CONF_T_ROUTES:
 		return "smtp://, smtp+starttls://, smtps:// or lmtp:// and [USER@]HOST[:PORT]";
@@ -358,6 +361,8 @@ static bool by_type(struct reader *r, const struct setting *s, struct str text, 
 		return dnslist(&r->c->arena, s, text, &item->dnslist);
 	case CONF_T_NETWORKS:
 		return network(&r->c->arena, text, &item->network);
+	case CONF_T_DATABASE:
+		return conf_database_parse(text);
 	case CONF_T_ROUTE:
 	case CONF_T_ROUTES:
 		return route(&r->c->arena, text, &item->route);
@@ -369,7 +374,8 @@ bool conf_value(struct reader *r, const struct setting *s, struct str text, stru
 	struct err *why)
 {
 	struct buf expected = BUF(400);
-	bool secret = s->type == CONF_T_SECRET; /* somebody may have written the password itself */
+	/* Somebody may have written the password itself. */
+	bool secret = s->type == CONF_T_SECRET || s->type == CONF_T_DATABASE;
 
 	if (by_type(r, s, text, item)) {
 		if (item->text.p)

@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 enum { PING_SECONDS = 5, PONG_SECONDS = 30, BRIEF_SECONDS = 1 };
-static const int64_t backoff_first = CLOCK_SEC / 10, backoff_most = 30 * CLOCK_SEC;
+/* Who waits for something outside (a database) looks more often than who dies. */
+static const int64_t backoff_first = CLOCK_SEC / 10, backoff_most = 30 * CLOCK_SEC,
+		     backoff_waiting = 2 * CLOCK_SEC, say_again = 300 * CLOCK_SEC;
 
 /* ---- the new process, between fork and exec: nothing but system calls ---- */
 
@@ -91,6 +93,7 @@ static void on_ready(struct child *c, const struct request *req)
 		log_event(LOG_INFO, "role.ready", L_Z("name", c->kind->name), L_I64("pid", c->pid),
 			L_U64("isolation", m.isolation));
 	c->ready = true;
+	c->told[0] = '\0';
 	c->isolation = m.isolation;
 	str_z(m.note, c->note, sizeof c->note);
 	signal_raise(&c->m->event);
@@ -117,6 +120,17 @@ static void on_violation(struct child *c, const struct request *req)
 	}
 }
 
+/* T095: a role that fails again and again for the same reason is not logged each time. */
+static void tell_failed(struct child *c)
+{
+	c->repeats = strcmp(c->told, c->failed.msg) == 0 && clock_mono() - c->told_at < say_again;
+	log_event(c->repeats ? LOG_DEBUG : LOG_ERROR, "role.failed", L_Z("name", c->kind->name),
+		L_ERR(&c->failed));
+	if (!c->repeats)
+		c->told_at = clock_mono();
+	memcpy(c->told, c->failed.msg, sizeof c->told);
+}
+
 static void on_failed(struct child *c, const struct request *req)
 {
 	struct control_failed m;
@@ -127,6 +141,7 @@ static void on_failed(struct child *c, const struct request *req)
 		return;
 	err_set(&c->failed, (enum err_kind)m.kind, STR_F, STR_A(m.why));
 	c->said = true;
+	tell_failed(c);
 }
 
 static void on_message(void *arg, struct request *req)
@@ -197,10 +212,20 @@ static int join_peers(struct child *c, struct err *err)
 
 /* ---- its life ---- */
 
+static uint32_t who_is_up(const struct master *m)
+{
+	uint32_t up = 0;
+
+	for (size_t i = 0; i < m->child_count; i++)
+		if (m->children[i].ready)
+			up |= m->children[i].kind->who;
+	return up;
+}
+
 static void heartbeat(void *arg)
 {
 	struct child *c = arg;
-	struct control_ping_req q = { 0 };
+	struct control_ping_req q;
 	struct control_ping_rep a;
 	const struct master_options *o = c->m->options;
 	int64_t every = o->ping_every ? o->ping_every : PING_SECONDS * CLOCK_SEC;
@@ -210,6 +235,7 @@ static void heartbeat(void *arg)
 	while (task_sleep(clock_after(every), &err) == 0) {
 		if (!c->control || !c->ready)
 			continue;
+		q.up = who_is_up(c->m);
 		if (control_ping(c->control, &q, clock_after(patience), &a, NULL, &err) == 0)
 			continue;
 		if (err.kind == ERR_TIMEOUT) {
@@ -230,7 +256,7 @@ static int start(struct child *c, struct err *err)
 	c->ready = false;
 	c->note[0] = '\0';
 	c->failed = ERR_INIT;
-	c->said = false;
+	c->said = c->repeats = false;
 	c->silent = (struct signal){ 0 }; /* what the last process left is not about this one */
 	c->group = task_group_new(c->kind->name);
 	if (!c->group)
@@ -253,8 +279,11 @@ static void say_ended(struct child *c, const siginfo_t *info, int64_t lived)
 	bool killed = info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED;
 	bool wanted = c->m->stopping && !killed;
 
-	log_event(wanted ? LOG_INFO : LOG_ERROR, "role.ended", L_Z("name", c->kind->name),
-		L_I64("pid", c->pid), L_I64(killed ? "signal" : "code", info->si_status),
+	log_event(wanted             ? LOG_INFO
+			: c->repeats ? LOG_DEBUG
+				     : LOG_ERROR,
+		"role.ended", L_Z("name", c->kind->name), L_I64("pid", c->pid),
+		L_I64(killed ? "signal" : "code", info->si_status),
 		L_I64("seconds", lived / CLOCK_SEC));
 	if (c->failed.kind == ERR_NONE && !wanted)
 		err_set(&c->failed, ERR_TEMP, killed ? "killed by signal %d" : "ended with code %d",
@@ -316,22 +345,25 @@ static void check_first_start(struct child *c)
 {
 	struct err why = c->failed;
 
-	if (c->m->ready_once || c->m->stopping || !c->said || why.kind == ERR_CLOSED)
-		return;
+	if (c->m->ready_once || c->m->stopping || !c->said || why.kind == ERR_CLOSED ||
+		(c->kind->links & ~who_is_up(c->m)))
+		return; /* or it waits for something that may still come */
 	err_wrap(&why, "%s", c->kind->name);
 	master_fail(c->m, &why);
 }
 
 static void pause_before_next(struct child *c, int64_t lived)
 {
+	bool waiting = c->said && c->failed.kind == ERR_CLOSED;
+	int64_t most = waiting ? backoff_waiting : backoff_most;
 	struct err err = ERR_INIT;
 
 	/* It grows while a role dies at once, and shrinks again as soon as it lives for a while. */
 	c->backoff = lived < BRIEF_SECONDS * CLOCK_SEC ? c->backoff * 2 : c->backoff / 2;
 	if (c->backoff < backoff_first)
 		c->backoff = backoff_first;
-	if (c->backoff > backoff_most)
-		c->backoff = backoff_most;
+	if (c->backoff > most)
+		c->backoff = most;
 	c->restarts++;
 	if (!c->m->stopping)
 		(void)task_wait(-1, 0, &c->wake, clock_after(c->backoff), &err);

@@ -113,9 +113,12 @@ static void add_role(struct buf *roles, const struct child *c)
 		.pid = (uint32_t)c->pid,
 		.restarts = c->restarts,
 		.ready = c->ready,
-		.note = str_c(c->ready ? c->note : c->failed.msg) };
+		.note = str_c(c->ready             ? c->note
+				: c->failed.msg[0] ? c->failed.msg
+						   : c->told) };
 
-	sandbox_describe(c->isolation, &isolation);
+	if (c->ready)
+		sandbox_describe(c->isolation, &isolation);
 	row.isolation = buf_str(&isolation);
 	if (roles->n < ROLES_BYTES - 1024)
 		control_role_put(roles, &row);

@@ -171,7 +171,9 @@ static void keep_fresh(void *arg)
 
 int front_tls_start(struct front *f, struct err *err)
 {
-	if (fetch(f, &f->tls_again, err) < 0)
-		return err_wrap(err, "certificates from the vault");
+	/* The vault may wait for the store, and the store for its database. */
+	while (fetch(f, &f->tls_again, err) < 0)
+		if (f->role->stopping || (err->kind != ERR_TIMEOUT && err->kind != ERR_CLOSED))
+			return err_wrap(err, "certificates from the vault");
 	return task_spawn(f->role->group, "certificates", keep_fresh, f, err);
 }

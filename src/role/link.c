@@ -53,9 +53,11 @@ void link_put(struct link *l, int fd, uint32_t number)
 		signal_raise(&w->woken);
 }
 
-int64_t link_down_since(const struct link *l)
+int64_t link_down_since(struct link *l, bool up)
 {
-	return l->ch ? NEVER : l->down_since;
+	if (!up)
+		l->down_since = clock_mono();
+	return l->ch || !up ? NEVER : l->down_since;
 }
 
 void link_last(struct link *l)

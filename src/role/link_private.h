@@ -21,8 +21,9 @@ struct link {
 
 /* A new channel has come (fd is taken over); it replaces the old one. */
 void link_put(struct link *l, int fd, uint32_t number);
-/* Since when there has been no channel; NEVER when there is one. */
-int64_t link_down_since(const struct link *l);
+/* Since when there has been no channel although the peer is up; NEVER when there is one, or it is
+ * not. */
+int64_t link_down_since(struct link *l, bool up);
 void link_end(struct link *l);
 /* No other channel will come: who waits for one is told at once. */
 void link_last(struct link *l);

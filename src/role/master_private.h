@@ -28,8 +28,11 @@ struct child {
 	bool ready;
 	uint8_t isolation;
 	char note[241];
-	struct err failed;    /* why it ended; kind ERR_NONE: it runs */
-	bool said;            /* it said so itself */
+	struct err failed; /* why it ended; kind ERR_NONE: it runs */
+	bool said;         /* it said so itself */
+	bool repeats;      /* for the same reason as the last time */
+	char told[240];    /* that reason; "" once it was ready */
+	int64_t told_at;
 	struct signal silent; /* its control channel has ended */
 
 	uint32_t restarts;

@@ -159,9 +159,9 @@ static void say_failed(struct role_private *p, const struct err *why)
 	struct control_failed m = { .kind = (uint8_t)why->kind, .why = str_c(why->msg) };
 	struct err err = ERR_INIT;
 
-	log_event(LOG_ERROR, "role.failed", L_ERR(why));
-	if (p->control)
-		(void)control_failed_send(p->control, &m, &err);
+	/* The master logs it. */
+	if (!p->control || control_failed_send(p->control, &m, &err) < 0)
+		log_event(LOG_ERROR, "role.failed", L_ERR(why));
 	p->code = why->kind == ERR_PERM ? EX_CONFIG : EX_TEMPFAIL;
 }
 
@@ -230,14 +230,15 @@ static void take_settings(struct role_private *p, const struct request *req)
 	}
 }
 
-/* A peer that is there but has thrown us out gives no new channel: only a new process gets one. */
-static void check_links(struct role *r)
+/* A peer that is there but has thrown us out gives no new channel: only a new process gets one. One
+ * that is away (its database is) is waited for. */
+static void check_links(struct role *r, uint32_t up)
 {
-	const struct role_private *p = r->private;
+	struct role_private *p = r->private;
 	struct err err = ERR_INIT;
 
 	for (size_t i = 0; i < p->link_count && !r->stopping; i++) {
-		int64_t since = link_down_since(&p->links[i]);
+		int64_t since = link_down_since(&p->links[i], (up & p->links[i].who) != 0);
 
 		if (since == NEVER || clock_mono() - since < LOST_SECONDS * CLOCK_SEC)
 			continue;
@@ -251,9 +252,12 @@ static void answer_ping(struct role *r, struct request **req)
 {
 	struct control_ping_rep a = { .tasks = task_group_count(r->group),
 		.sessions = r->sessions };
+	struct control_ping_req q = { 0 };
+	struct err err = ERR_INIT;
 
+	(void)control_ping_req_get((*req)->body, &q, &err);
 	control_ping_answer(req, &a);
-	check_links(r);
+	check_links(r, q.up);
 }
 
 static void on_control(void *arg, struct request *req)

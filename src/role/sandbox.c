@@ -22,7 +22,7 @@ static const struct sandbox_row {
 	unsigned may;
 	rlim_t descriptors; /* 0: as many as the system lets us */
 } rows[] = {
-	{ WHO_STORE, MAY_THREAD | MAY_DATA, 4096 },
+	{ WHO_STORE, MAY_THREAD | MAY_DATA | MAY_SPEAK, 4096 },
 	{ WHO_VAULT, MAY_THREAD | MAY_SEAL, 1024 },
 	{ WHO_COURIER, MAY_THREAD | MAY_CONNECT, 16384 },
 	{ WHO_DNS, MAY_THREAD | MAY_RESOLVE, 4096 },

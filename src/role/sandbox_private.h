@@ -11,7 +11,8 @@ enum {
 	MAY_SEAL = 4,     /* read and write the one file it was handed */
 	MAY_ACCEPT = 8,   /* accept on the listeners it was handed */
 	MAY_CONNECT = 16, /* connect out over TCP */
-	MAY_RESOLVE = 32  /* ask name servers: UDP and TCP */
+	MAY_RESOLVE = 32, /* ask name servers: UDP and TCP */
+	MAY_SPEAK = 64    /* use connections of libpq that are open already */
 };
 
 /* Landlock. 0; 1 when the kernel has none; -1 with err. *isolation gets ISOLATION_LANDLOCK, _NET

@@ -295,8 +295,10 @@ static void finish_task(void *arg)
 	struct store_role *s = arg;
 	struct err err = ERR_INIT;
 
-	while (task_wait(-1, 0, &s->finished, NEVER, &err) >= 0)
+	while (task_wait(-1, 0, &s->finished, NEVER, &err) >= 0) {
 		finish_all(s);
+		store_foreign_publish(s);
+	}
 }
 
 /* ---- requests ---- */
@@ -469,7 +471,7 @@ int role_store_prepare(struct role *r, struct err *err)
 	for (size_t i = 0; i < r->file_count; i++)
 		if (r->files[i].purpose == FILE_DATA_DIR && fchdir(r->files[i].fd) < 0)
 			return err_sys(err, "enter", "the data folder");
-	return 0;
+	return store_database_prepare(r, err);
 }
 
 /* In the order of the setting's choices. */
@@ -484,6 +486,8 @@ static int open_store(struct store_role *s, struct err *err)
 {
 	const int64_t grace = conf_duration(s->role->conf, CONF_QUOTA_GRACE) / CLOCK_SEC;
 	const struct store_options o = { .path = ".",
+		.url = store_database_url(),
+		.changed = store_foreign_add,
 		.segment_bytes = conf_u64(s->role->conf, CONF_STORE_SEGMENT),
 		.reserve_bytes = conf_u64(s->role->conf, CONF_STORE_RESERVE),
 		.retention = conf_duration(s->role->conf, CONF_STORE_RETENTION) / CLOCK_SEC,
@@ -545,6 +549,7 @@ int role_store_main(struct role *r, struct err *err)
 	*s = (struct store_role){
 		.role = r, .accounts = MAP(STORE_HANDLES_MAX), .grants = MAP(STORE_GRANTS_MAX)
 	};
+	pthread_mutex_init(&s->foreign_lock, NULL);
 	s->youngest = &s->oldest;
 	s->next_due = QUEUE_NEVER;
 	s->dir = role_take_file(r, FILE_DATA_DIR, NULL);

@@ -286,8 +286,21 @@ static void tell(struct handle *h, uint64_t modseq)
 		(void)store_changed_send(h->peer->ch, &m, &ignored);
 }
 
+static void tell_all(struct store_role *s)
+{
+	struct handle *h;
+	size_t pos = 0;
+
+	while ((h = map_next(&s->accounts, &pos)))
+		for (; h; h = h->next)
+			if (h->watched)
+				tell(h, 0);
+}
+
 void store_publish(struct store_role *s, const struct changes *c)
 {
+	if (c->lost)
+		tell_all(s);
 	for (size_t i = 0; i < c->n; i++) {
 		struct handle *h = map_get_u64(&s->accounts, c->v[i].account);
 

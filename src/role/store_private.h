@@ -13,6 +13,8 @@
 #include "store/blob.h"
 #include "store/store.h"
 
+#include <pthread.h>
+
 enum {
 	STORE_HANDLES_MAX = 200000, /* of one peer */
 	STORE_WORKS_MAX = 100000,   /* of one peer */
@@ -105,7 +107,9 @@ struct store_role {
 	size_t buffered, listed, works;
 	int64_t next_due; /* seconds since 1970; when to wake the courier */
 	struct signal due, idle;
-	struct greylist *greylist; /* NULL unless it is in use */
+	pthread_mutex_t foreign_lock; /* guards: */
+	struct changes foreign;       /* what other nodes have committed and nobody was told */
+	struct greylist *greylist;    /* NULL unless it is in use */
 	bool closing, alarms_begun;
 };
 
@@ -184,6 +188,15 @@ void store_alarm_rest(struct store_role *s);
 /* store_map.c: files of addresses. NULL: none is set. */
 const struct address_map *store_map_open(struct store_role *s);
 void store_map_renew(struct store_role *s); /* take what the master has passed anew */
+
+/* store_database.c: when `store` names a PostgreSQL database. Opens all connections; ERR_CLOSED: it
+ * does not answer (now). The address holds the password; NULL: the store is in the data folder. */
+int store_database_prepare(struct role *r, struct err *err);
+const char *store_database_url(void);
+
+/* store_foreign.c: what other nodes have committed. */
+void store_foreign_add(void *s, const struct changes *c); /* any thread */
+void store_foreign_publish(struct store_role *s);
 
 /* store_queue.c */
 void store_on_lease_body(struct peer *p, struct request *req);

@@ -1,8 +1,11 @@
 /* The vault role: start, peers, and which request goes where. */
 #include "role/vault_private.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "conf/conf.h"
 #include "crypto/crypto.h"
+#include "role/secret_file.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -156,13 +159,31 @@ int role_vault_prepare(struct role *r, struct err *err)
 	if (fd < 0)
 		err_set(err, ERR_PERM, "the master gave no sealing key file");
 	else if (seal_load(fd, &self.seal, err) == 0 &&
-		vault_read_password_file(r, "smarthost", &self.smarthost, err) == 0 &&
+		secret_file_read(r, "smarthost", &self.smarthost, err) == 0 &&
 		vault_client_ca_prepare(&self, err) == 0)
 		done = vault_identities_prepare(&self, err);
 out:
 	if (fd >= 0)
 		close(fd);
 	return done;
+}
+
+/* The store may wait for its database: then so do we. A database that several machines share is
+ * used by none that could not read its passwords and would write ones that the others cannot read.
+ */
+static int load(struct vault *v, struct err *err)
+{
+	bool shared = conf_str(v->r->conf, CONF_STORE).n > 0;
+	struct err why = ERR_INIT;
+
+	while ((shared && vault_seal_check(v, err) < 0) || vault_identities_load(v, err) < 0) {
+		bool away = err->kind == ERR_TEMP || err->kind == ERR_TIMEOUT ||
+			err->kind == ERR_CLOSED;
+
+		if (!away || v->r->stopping || task_sleep(clock_after(CLOCK_SEC), &why) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int begin(struct vault *v, struct role *r, struct err *err)
@@ -173,7 +194,7 @@ static int begin(struct vault *v, struct role *r, struct err *err)
 		return err_set(err, ERR_TEMP, "out of memory");
 	if (vault_login_begin(v, err) < 0 || vault_tickets_begin(v, err) < 0)
 		return -1;
-	return vault_identities_load(v, err);
+	return load(v, err);
 }
 
 /* No peer and no task any more: wipe what was secret. */

@@ -127,7 +127,8 @@ int vault_secret_get(
 int vault_secret_put(
 	struct vault *v, uint8_t kind, struct str name, struct str plain, struct err *err);
 enum seal_kind vault_seal_kind(uint8_t kind);
-int vault_read_password_file(struct role *r, const char *name, struct secret *out, struct err *err);
+/* ERR_PERM: what the directory holds was sealed by another key. */
+int vault_seal_check(struct vault *v, struct err *err);
 vault_do_fn vault_do_provider, vault_do_provider_set;
 
 /* vault_identity.c */

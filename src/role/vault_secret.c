@@ -1,12 +1,11 @@
 #include "role/vault_private.h"
 
 #include "conf/conf.h"
-#include "crypto/crypto.h"
+#include "role/secret_file.h"
 
 #include <string.h>
-#include <unistd.h>
 
-enum { PASSWORD_MAX = 1024, USER_MAX = 320, SEALED_MAX = 49152 };
+enum { PASSWORD_MAX = SECRET_FILE_MAX, USER_MAX = 320, SEALED_MAX = 49152 };
 
 /* Messages may number kinds anew with every version, sealed bytes may not. */
 enum seal_kind vault_seal_kind(uint8_t kind)
@@ -54,36 +53,45 @@ int vault_secret_put(
 	return r;
 }
 
-/* ---- provider passwords ---- */
+/* ---- is it the right key? ---- */
 
-int vault_read_password_file(struct role *r, const char *name, struct secret *out, struct err *err)
+/* What stands first in the list of this kind. ERR_DENIED: our key does not open it. */
+static int open_first(struct vault *v, uint8_t kind, struct err *err)
 {
-	char text[PASSWORD_MAX + 2];
-	int fd = role_take_file(r, FILE_PASSWORD, name), done = -1;
-	struct str line;
-	ssize_t n;
+	struct store_secret_list_req q = { .kind = kind };
+	struct store_secret_list_rep a;
+	struct store_secret_item item;
+	struct secret plain = SECRET_NONE;
+	struct reply hold = { 0 };
+	int r = -1;
 
-	*out = SECRET_NONE;
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof text);
-	if (n < 0) {
-		err_sys(err, "read", "the password file");
-		goto out;
+	if (STORE_CALL(v->store, store_secret_list, &q, &a, &hold, err) == 0) {
+		r = 0;
+		if (store_secret_item_next(&a.items, &item))
+			r = vault_secret_get(v, kind, item.name, &plain, err);
 	}
-	line = str_make(text, (size_t)n);
-	line = str_head(line, str_find(line, '\n'));
-	if (line.n > 0 && line.p[line.n - 1] == '\r')
-		line.n--;
-	if (line.n == 0 || line.n > PASSWORD_MAX)
-		err_set(err, ERR_PERM, "the first line of the password file is empty or too long");
-	else
-		done = secret_copy(out, line, err);
-out:
-	crypto_wipe(text, sizeof text);
-	close(fd);
-	return done;
+	secret_free(&plain);
+	reply_free(&hold);
+	return r < 0 && err->kind == ERR_NOTFOUND ? 0 : r;
 }
+
+int vault_seal_check(struct vault *v, struct err *err)
+{
+	static const uint8_t kinds[] = { SECRET_TLS_KEY, SECRET_VERIFIER };
+
+	for (size_t i = 0; i < sizeof kinds; i++)
+		if (open_first(v, kinds[i], err) < 0)
+			return err->kind != ERR_DENIED
+				? -1
+				: err_set(err, ERR_PERM,
+					  "the sealing key of this machine (data/seal) is not the "
+					  "one "
+					  "of the database: stop the server, copy `seal` from the "
+					  "data folder of a machine that works, start again");
+	return 0;
+}
+
+/* ---- provider passwords ---- */
 
 /* User and password as they are sealed: the user's name, NUL, the password. */
 static int pack(struct str user, struct str password, struct secret *out, struct err *err)
