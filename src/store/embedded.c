@@ -36,12 +36,28 @@ static int replay_one(void *arg, const struct slog_record *r, struct err *err)
 	struct replay *p = arg;
 	struct store *s = p->s;
 
+	/* Only the record of a later batch proves that those before it are on the disk, as they
+	 * seem. */
+	if (p->count >= REPLAY_COMMIT && r->batch != s->at.batch) {
+		if (commit_replay(s, err) < 0)
+			return -1;
+		p->count = 0;
+	}
 	if (!db_in_transaction(s->index) && db_begin(s->index, err) < 0)
 		return -1;
 	if (apply_one(s, r, err) < 0)
 		return -1;
 	s->at = r->after;
-	return ++p->count % REPLAY_COMMIT ? 0 : commit_replay(s, err);
+	p->count++;
+	return 0;
+}
+
+/* The log could not be written: the index must not know more of it than may be on the disk. */
+static int forget_replay(struct store *s, struct err *err)
+{
+	db_rollback(s->index);
+	space_forget(&s->space);
+	return index_read(s, err);
 }
 
 static int open_log(struct store *s, struct err *err)
@@ -55,7 +71,8 @@ static int open_log(struct store *s, struct err *err)
 		db_rollback(s->index);
 		return -1;
 	}
-	if (db_in_transaction(s->index) && commit_replay(s, err) < 0)
+	if (db_in_transaction(s->index) &&
+		(slog_is_unsure(s->log) ? forget_replay(s, err) : commit_replay(s, err)) < 0)
 		return -1;
 	damage = slog_damage(s->log);
 	if (damage) {

@@ -52,7 +52,7 @@ static int bring_up_to_date(struct db *db, int64_t from, struct err *err)
 	return err_wrap(err, "make the tables of index.db");
 }
 
-static int read_position(struct store *s, struct err *err)
+int index_read(struct store *s, struct err *err)
 {
 	struct slog_position *p = &s->at;
 	struct counters *n = &s->next;
@@ -99,7 +99,7 @@ int index_open(struct store *s, struct err *err)
 		return err_set(err, ERR_PERM, "index.db is of a newer version of this program");
 	if (version < VERSION && bring_up_to_date(s->index, version, err) < 0)
 		return -1;
-	return read_position(s, err);
+	return index_read(s, err);
 }
 
 int index_save(struct store *s, const struct slog_position *at, struct err *err)

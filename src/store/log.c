@@ -56,6 +56,11 @@ const char *slog_damage(const struct slog *l)
 	return l->damage[0] ? l->damage : NULL;
 }
 
+bool slog_is_unsure(const struct slog *l)
+{
+	return l->unsure;
+}
+
 /* Go on in the next segment. */
 static int rotate(struct slog *l, struct err *err)
 {

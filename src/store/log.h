@@ -63,7 +63,10 @@ int slog_open(struct slog **out, int dir, const struct slog_options *o,
 	const struct slog_position *from, slog_replay_fn *replay, void *arg, struct err *err);
 void slog_close(struct slog **l);
 const char *slog_damage(const struct slog *l); /* NULL: none */
-uint64_t slog_bytes(const struct slog *l);     /* of all segments */
+/* With damage: the last batch that was replayed may be in the page cache and not on the disk, so no
+ * index may name it. */
+bool slog_is_unsure(const struct slog *l);
+uint64_t slog_bytes(const struct slog *l); /* of all segments */
 
 /* A batch: begin, add records, commit. `expected` is the size of the first record, about. */
 int slog_batch_begin(struct slog *l, size_t expected, struct err *err);

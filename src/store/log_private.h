@@ -42,6 +42,7 @@ struct slog {
 	uint64_t capacity;       /* its size */
 	uint32_t salt;
 	char damage[200];
+	bool unsure; /* slog_is_unsure() */
 	struct slog_ahead ahead;
 
 	/* the open batch */

@@ -82,6 +82,7 @@ static int replay_all(struct recovery *v, slog_replay_fn *replay, void *arg, str
 		if (r.version > SLOG_VERSION) {
 			damage(v->l, r.segment, r.offset,
 				"written by a newer version (record %" PRIu64 ")", r.sequence);
+			v->l->unsure = r.batch == batch;
 			return 0;
 		}
 		if (replay(arg, &r, err) < 0)
@@ -94,6 +95,7 @@ static int replay_all(struct recovery *v, slog_replay_fn *replay, void *arg, str
 	}
 	if (got < 0)
 		damage(v->l, v->c.at.segment, v->c.at.offset, "%.100s", why.msg);
+	v->l->unsure = got < 0;
 	return 0;
 }
 
@@ -215,7 +217,9 @@ static int drop_later_segments(struct recovery *v, struct err *err)
 		if (io_remove(v->l->dir, name, err) < 0)
 			return -1;
 	}
-	return first <= v->highest ? io_flush_dir(v->l->dir, "log", err) : 0;
+	/* Also when nothing was removed: whoever made these segments may have been killed between a
+	 * rename and its flush. */
+	return io_flush_dir(v->l->dir, "log", err);
 }
 
 static int repair(struct recovery *v, struct err *err)
@@ -254,6 +258,12 @@ static void check_start(struct recovery *v, const struct slog_position *from)
 			from->sequence);
 }
 
+static void cannot(struct slog *l, const char *what, const struct err *why)
+{
+	snprintf(l->damage, sizeof l->damage, "the log cannot be %s: %.160s", what, why->msg);
+	l->unsure = true;
+}
+
 int slog_recover(struct slog *l, const struct slog_position *from, slog_replay_fn *replay,
 	void *arg, struct err *err)
 {
@@ -270,11 +280,10 @@ int slog_recover(struct slog *l, const struct slog_position *from, slog_replay_f
 		goto out;
 	r = 0;
 	if (!l->damage[0] && search_rest(&v, &why) < 0)
-		snprintf(l->damage, sizeof l->damage, "the log cannot be read: %.160s", why.msg);
+		cannot(l, "read", &why);
 	dirty = v.dirty_end;
 	if (!l->damage[0] && repair(&v, &why) < 0)
-		snprintf(
-			l->damage, sizeof l->damage, "the log cannot be repaired: %.160s", why.msg);
+		cannot(l, "repaired", &why);
 	if (v.replayed || dirty)
 		log_event(LOG_INFO, "store.recovered", L_U64("records", v.replayed),
 			L_U64("torn", dirty > v.c.at.offset ? dirty - v.c.at.offset : 0));

@@ -107,6 +107,8 @@ enum { STORE_URL = 1024 };
 void index_url(const struct store *s, char url[STORE_URL], const char *name);
 /* Open the index for writing and make its tables when it is new; read position and counters. */
 int index_open(struct store *s, struct err *err);
+/* Position and counters, as they are committed. */
+int index_read(struct store *s, struct err *err);
 int index_save(struct store *s, const struct slog_position *at, struct err *err);
 
 /* Put a job into the readers' queue. */
