@@ -70,8 +70,8 @@ static int show_json_roles(const struct health *h)
 static int show_json(const struct health *h)
 {
 	struct table t = TABLE(true, "version", "started", "accounts", "domains", "emails",
-		"queued", "held", "oldest", "free_bytes", "log_bytes", "read_only", "alarm",
-		"certificate_expires", "logins", "login_failures", "listeners");
+		"queued", "held", "oldest", "free_bytes", "log_bytes", "damaged", "read_only",
+		"alarm", "certificate_expires", "logins", "login_failures", "listeners");
 
 	table_str(&t, h->master.version);
 	table_time(&t, h->master.started);
@@ -83,6 +83,7 @@ static int show_json(const struct health *h)
 	table_time(&t, h->store.oldest);
 	table_num(&t, h->store.free_bytes);
 	table_num(&t, h->store.log_bytes);
+	table_num(&t, h->store.damaged);
 	table_bool(&t, h->store.read_only);
 	table_str(&t, h->store.alarm);
 	table_time(&t, h->vault.earliest_expiry);

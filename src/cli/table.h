@@ -4,7 +4,7 @@
  *	table_str(&t, login);  table_str(&t, name);          one cell after another, row by row
  *	table_end(&t);                                       prints and frees
  *
- * Control characters in cells are shown as '?' to people and escaped in JSON. At most 16 columns
+ * Control characters in cells are shown as '?' to people and escaped in JSON. At most 17 columns
  *and 64 MiB.
  */
 #ifndef CLI_TABLE_H
@@ -12,7 +12,7 @@
 
 #include "base/str.h"
 
-enum { TABLE_COLUMNS = 16 };
+enum { TABLE_COLUMNS = 17 };
 
 struct table {
 	bool json;

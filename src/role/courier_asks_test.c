@@ -53,6 +53,9 @@ static void success_is_reported_to_who_asked(void **state)
 			"hello" },
 		{ { .to = "bad@a.test", .ret = RET_HDRS },
 			"bad@a.test failed 5.1.1; reports 1, Action: failed, Subject: hello" },
+		/* T122: not sent, and its sender is told. */
+		{ { .to = "joe@a.test", .damaged = true },
+			"joe@a.test failed 5.3.0; reports 1, Action: failed" },
 	};
 
 	(void)state;

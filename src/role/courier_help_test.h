@@ -56,6 +56,7 @@ struct mail {
 	const char *sender, *to, *domain;
 	const char *failed; /* the store knows so beforehand */
 	bool leased;
+	bool damaged;               /* cannot be read */
 	uint8_t state, notify, ret; /* state 0: waits */
 	uint32_t attempts, retry_after;
 	int64_t age, by; /* by: seconds from now, with by_mode */
@@ -140,6 +141,11 @@ static void body_asked(struct request *req)
 	struct store_lease_body_rep a = { .size = sizeof body - 1 };
 
 	assert_int_equal(store_lease_body_req_get(req->body, &q, &err), 0);
+	if (store.mail[q.lease - 1000].damaged) {
+		err_set(&err, ERR_PERM, "damaged");
+		request_fail(&req, &err);
+		return;
+	}
 	a.data = str_head(str_from(str_c(body), (size_t)q.offset), q.length);
 	store_lease_body_answer(&req, &a);
 }

@@ -26,6 +26,7 @@ struct message {
 	struct convert *convert; /* NULL: it goes as it is */
 	struct buf converted;
 	bool ended;
+	bool damaged; /* in the store: nobody can have it (T122) */
 };
 
 /* ---- the body ---- */
@@ -49,8 +50,10 @@ static int read_stored(struct message *m, struct str *piece, struct err *err)
 		return 0;
 	if (!ch)
 		return err_set(err, ERR_TEMP, "the store has restarted");
-	if (store_lease_body(ch, &q, clock_after(60 * CLOCK_SEC), &a, &m->hold, err) < 0)
+	if (store_lease_body(ch, &q, clock_after(60 * CLOCK_SEC), &a, &m->hold, err) < 0) {
+		m->damaged = err->kind == ERR_PERM;
 		return err_wrap(err, "read the message");
+	}
 	if (a.data.n == 0)
 		return err_set(err, ERR_TEMP, "the message is shorter than it should be");
 	m->at += a.data.n;
@@ -268,6 +271,14 @@ static void settle_doubt(struct message *m)
 			str_c(m->remote));
 }
 
+/* Its sender has it, and can send it again. What the server got of it has no end, so it is nothing.
+ */
+static void settle_damaged(struct message *m)
+{
+	job_settle(m->j, RCPT_FAILED, 554, "5.3.0",
+		STR("the message was damaged on our disk and cannot be sent"), STR(""));
+}
+
 /* ---- sending ---- */
 
 /* One transaction. Gives whether anybody was served. */
@@ -283,6 +294,8 @@ static bool transact(struct message *m, struct err *err)
 		err_set(err, ERR_TEMP, "%u %s", m->rcpts[0].answer.code, m->rcpts[0].answer.text);
 	else
 		any = take_answers(m);
+	if (m->damaged)
+		settle_damaged(m);
 	settle_doubt(m);
 	return any;
 }
@@ -340,6 +353,9 @@ enum sending message_send(
 		done = SENT;
 	} else if (choose_body(&m, err) == 0) {
 		done = send_all(&m, err);
+	} else if (m.damaged) {
+		settle_damaged(&m);
+		done = SENT;
 	} else if (err->kind == ERR_PERM) { /* RFC 6152 3, RFC 3463 3.7 */
 		job_settle(j, RCPT_FAILED, 554, "5.6.3", str_c(err->msg), STR(""));
 		done = SENT;

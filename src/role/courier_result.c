@@ -249,6 +249,22 @@ static int read_original(struct report *p, bool *whole, struct err *err)
 	return 0;
 }
 
+/* One that is damaged in the store is reported without it. */
+static int add_original(struct report *p, bool *whole, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (read_original(p, whole, &why) == 0)
+		return 0;
+	if (why.kind != ERR_PERM) {
+		*err = why;
+		return -1;
+	}
+	*whole = false;
+	buf_clear(&p->original);
+	return 0;
+}
+
 static int compose(struct report *p, struct err *err)
 {
 	struct job *j = p->j;
@@ -263,7 +279,7 @@ static int compose(struct report *p, struct err *err)
 
 	queue_id_print(call_id_next(), id);
 	d.id = str_c(id);
-	if (read_original(p, &d.whole, err) < 0 ||
+	if (add_original(p, &d.whole, err) < 0 ||
 		address_mailbox(j->sender, ADDRESS_UTF8, &p->stores[j->rcpt_count], &d.to, err) < 0)
 		return -1;
 	d.original = buf_str(&p->original);

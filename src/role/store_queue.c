@@ -1,6 +1,7 @@
 /* The queue: leases for the courier, lists and figures for the operator, as jobs. */
 #include "base/log.h"
 #include "role/store_private.h"
+#include "store/body.h"
 #include "store/directory.h"
 #include "store/names.h"
 #include "store/queue.h"
@@ -210,29 +211,43 @@ int store_do_queue_change(struct txn *t, struct store_job *job, struct err *err)
 	return ANSWER(store_queue_change, .changed = changed);
 }
 
+/* What the operator should look at although the store works. */
+static void add_alarms(char alarm[240], uint64_t damaged, uint64_t frozen)
+{
+	if (alarm[0])
+		return;
+	if (damaged)
+		snprintf(alarm, 240,
+			"%" PRIu64
+			" message%s damaged on disk and not shown: `eilpost fsck` says which",
+			damaged, damaged == 1 ? " is" : "s are");
+	else if (frozen)
+		snprintf(alarm, 240,
+			"mail of %" PRIu64
+			" account%s is frozen, being over its cap: `eilpost queue` shows it, "
+			"`eilpost queue release ID|LOGIN` sends it",
+			frozen, frozen == 1 ? "" : "s");
+}
+
 int store_do_status(struct view *v, struct store_job *job, struct err *err)
 {
 	struct directory_figures d;
 	struct queue_figures queue;
 	struct store_figures f;
-	uint64_t frozen = 0;
+	uint64_t frozen = 0, damaged = 0;
 	ASKED(store_status, q);
 
 	if (directory_figures(v, &d, err) < 0 || queue_figures(v, &queue, err) < 0 ||
-		(queue.held && sending_frozen_accounts(v, &frozen, err) < 0))
+		(queue.held && sending_frozen_accounts(v, &frozen, err) < 0) ||
+		body_count_damaged(v, &damaged, err) < 0)
 		return -1;
 	store_figures(v->store, &f);
-	if (frozen && !f.alarm[0])
-		snprintf(f.alarm, sizeof f.alarm,
-			"mail of %" PRIu64
-			" account%s is frozen, being over its cap: `eilpost queue` shows it, "
-			"`eilpost queue release ID|LOGIN` sends it",
-			frozen, frozen == 1 ? "" : "s");
+	add_alarms(f.alarm, damaged, frozen);
 	return ANSWER(store_status, .accounts = d.accounts, .domains = d.domains,
 		.emails = d.emails, .queued = queue.queued, .held = queue.held,
 		.oldest = queue.oldest, .free_bytes = f.free_bytes, .log_bytes = f.log_bytes,
-		.commits = f.commits, .batches = f.batches, .read_only = f.read_only,
-		.alarm = str_c(f.alarm));
+		.damaged = damaged, .commits = f.commits, .batches = f.batches,
+		.read_only = f.read_only, .alarm = str_c(f.alarm));
 }
 
 static bool add_trace_row(void *arg, const struct trace_row *r)

@@ -4,6 +4,7 @@
 #include "store/io.h"
 #include "store/store_private.h"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH = 64, SWEEP_AGE = 3600 };
+enum { PATH = 64, SWEEP_AGE = 3600, FOOT = 32, SUMS_MAX = 64 << 20 };
 
 static int make_folders(int dir, struct err *err)
 {
@@ -54,7 +55,7 @@ int blob_begin(int dir, struct blob_writer *w, struct err *err)
 	struct buf name = BUF(BLOB_NAME);
 	char random[16], path[PATH];
 
-	*w = (struct blob_writer){ .dir = dir, .fd = -1 };
+	*w = (struct blob_writer){ .dir = dir, .fd = -1, .sums = BUF(SUMS_MAX) };
 	if (getrandom(random, sizeof random, 0) != sizeof random)
 		return err_sys(err, "draw random bytes for", "a blob");
 	hex_encode(&name, str_make(random, sizeof random));
@@ -67,6 +68,36 @@ int blob_begin(int dir, struct blob_writer *w, struct err *err)
 	return w->fd < 0 ? -1 : 0;
 }
 
+static void add_u32(struct buf *b, uint32_t v)
+{
+	v = htole32(v);
+	buf_add(b, str_make(&v, sizeof v));
+}
+
+static void add_u64(struct buf *b, uint64_t v)
+{
+	v = htole64(v);
+	buf_add(b, str_make(&v, sizeof v));
+}
+
+/* Checksums of what is added at w->size. */
+static void count_in(struct blob_writer *w, struct str data)
+{
+	w->checksum = crc32c(w->checksum, data.p, data.n);
+	for (uint64_t at = w->size; data.n;) {
+		const uint64_t left = BLOB_PIECE - at % BLOB_PIECE;
+		struct str head = str_head(data, left < data.n ? (size_t)left : data.n);
+
+		w->piece = crc32c(w->piece, head.p, head.n);
+		at += head.n;
+		data = str_from(data, head.n);
+		if (at % BLOB_PIECE)
+			continue;
+		add_u32(&w->sums, w->piece);
+		w->piece = 0;
+	}
+}
+
 int blob_add(struct blob_writer *w, struct str data, struct err *err)
 {
 	char path[PATH];
@@ -74,9 +105,31 @@ int blob_add(struct blob_writer *w, struct str data, struct err *err)
 	tmp_path(w, path);
 	if (io_write(w->fd, path, w->size, data, err) < 0)
 		return -1;
+	count_in(w, data);
 	w->size += data.n;
-	w->checksum = crc32c(w->checksum, data.p, data.n);
 	return 0;
+}
+
+/* What stands behind the checksums of the pieces. */
+static void add_foot(struct buf *sums, uint64_t size, uint32_t checksum)
+{
+	buf_add(sums, STR("EILPBLB1"));
+	add_u32(sums, BLOB_PIECE);
+	add_u32(sums, checksum);
+	add_u64(sums, size);
+	add_u32(sums, 0);
+	if (buf_ok(sums))
+		add_u32(sums, crc32c(0, sums->p, sums->n));
+}
+
+static int write_sums(struct blob_writer *w, const char *path, struct err *err)
+{
+	if (w->size % BLOB_PIECE)
+		add_u32(&w->sums, w->piece);
+	add_foot(&w->sums, w->size, w->checksum);
+	if (!buf_ok(&w->sums))
+		return err_set(err, ERR_TEMP, "out of memory for a blob");
+	return io_write(w->fd, path, w->size, buf_str(&w->sums), err);
 }
 
 int blob_commit(struct blob_writer *w, struct err *err)
@@ -86,7 +139,8 @@ int blob_commit(struct blob_writer *w, struct err *err)
 	tmp_path(w, from);
 	final_path(w->name, to);
 	snprintf(folder, sizeof folder, "blob/%.2s", w->name);
-	if (io_flush(w->fd, from, err) < 0 || io_rename(w->dir, from, to, err) < 0)
+	if (write_sums(w, from, err) < 0 || io_flush(w->fd, from, err) < 0 ||
+		io_rename(w->dir, from, to, err) < 0)
 		return -1;
 	w->committed = true;
 	return io_flush_dir(w->dir, folder, err);
@@ -97,6 +151,7 @@ void blob_end(struct blob_writer *w)
 	struct err ignored = ERR_INIT;
 	char path[PATH];
 
+	buf_free(&w->sums);
 	if (w->fd < 0)
 		return;
 	close(w->fd);
@@ -106,18 +161,67 @@ void blob_end(struct blob_writer *w)
 		io_remove(w->dir, path, &ignored);
 }
 
-int blob_read(int dir, struct str name, uint64_t offset, char *p, size_t n, struct err *err)
+static int open_blob(int dir, struct str name, char path[PATH], struct err *err)
 {
-	char z[BLOB_NAME], path[PATH];
-	int fd, r;
+	char z[BLOB_NAME];
 
 	if (!str_z(name, z, sizeof z) || name.n < 3)
 		return err_set(err, ERR_NOTFOUND, "no such blob");
 	final_path(z, path);
-	fd = io_open(dir, path, O_RDONLY, err);
+	return io_open(dir, path, O_RDONLY, err);
+}
+
+int blob_read(int dir, struct str name, uint64_t offset, char *p, size_t n, struct err *err)
+{
+	char path[PATH];
+	int r, fd = open_blob(dir, name, path, err);
+
 	if (fd < 0)
 		return -1;
 	r = io_read(fd, path, offset, p, n, err);
+	close(fd);
+	return r;
+}
+
+/* The table behind the bytes. 1, 0 there is none that fits, -1. */
+static int read_sums(int fd, const char *path, uint64_t size, uint32_t checksum, struct buf *sums,
+	struct err *err)
+{
+	const uint64_t pieces = (size + BLOB_PIECE - 1) / BLOB_PIECE, n = 4 * pieces + FOOT;
+	struct buf foot = BUF(SUMS_MAX);
+	uint64_t length;
+	char *room;
+	int r = 0;
+
+	if (io_size(fd, path, &length, err) < 0)
+		return -1;
+	if (n > SUMS_MAX || length != size + n)
+		return 0;
+	room = buf_room(sums, (size_t)n);
+	if (!room)
+		return err_set(err, ERR_TEMP, "out of memory to read a message");
+	if (io_read(fd, path, size, room, (size_t)n, err) < 0)
+		return -1;
+	buf_add(&foot, str_make(room, (size_t)(n - FOOT)));
+	add_foot(&foot, size, checksum);
+	if (buf_ok(&foot) && memcmp(foot.p, room, foot.n) == 0) {
+		buf_grew(sums, (size_t)(n - FOOT));
+		r = 1;
+	}
+	buf_free(&foot);
+	return r;
+}
+
+int blob_sums(int dir, struct str name, uint64_t size, uint32_t checksum, struct buf *sums,
+	struct err *err)
+{
+	char path[PATH];
+	int r, fd = open_blob(dir, name, path, err);
+
+	if (fd < 0)
+		return -1;
+	buf_clear(sums);
+	r = read_sums(fd, path, size, checksum, sums, err);
 	close(fd);
 	return r;
 }

@@ -4,19 +4,26 @@
  * the file, moves it to blob/xx/NAME and flushes that folder; only then may a record name it. A
  * blob that no record came to name is swept away later. Nothing here touches the index except the
  * sweep, which reads it. One thread at a time per writer; calls block.
+ *
+ * Behind the bytes stands a table with the checksum of each piece of 256 KiB, so that a piece can
+ * be checked without reading the rest: u32 for each, then 32 bytes: mark "EILPBLB1", u32 size of a
+ * piece, u32 checksum of all bytes, u64 how many, u32 zero, u32 checksum of the table and these 28
+ * bytes; little-endian. Blobs of earlier versions have none.
  */
 #ifndef STORE_BLOB_H
 #define STORE_BLOB_H
 
 #include "store/store.h"
 
-enum { BLOB_NAME = 40, BLOB_PIECE = 1 << 20 };
+enum { BLOB_NAME = 40, BLOB_PIECE = 256 << 10 };
 
 struct blob_writer {
 	int dir, fd;
 	char name[BLOB_NAME]; /* 32 hex digits, random */
 	uint64_t size;
 	uint32_t checksum; /* CRC-32C of all bytes */
+	uint32_t piece;    /* of those since the last full piece */
+	struct buf sums;   /* of the full pieces, as in the file */
 	bool committed;
 };
 
@@ -27,8 +34,13 @@ int blob_add(struct blob_writer *w, struct str data, struct err *err);
 int blob_commit(struct blob_writer *w, struct err *err);
 void blob_end(struct blob_writer *w); /* removes what was not committed; safe to call twice */
 
-/* ERR_NOTFOUND: the file is gone or too short. */
+/* Bytes as they are. ERR_NOTFOUND: the file is gone or too short. */
 int blob_read(int dir, struct str name, uint64_t offset, char *p, size_t n, struct err *err);
+
+/* The checksums of its pieces, encoded as in the file, of a blob of which size and checksum are
+ * known. 1; 0 the file has none that belong to it; -1. */
+int blob_sums(int dir, struct str name, uint64_t size, uint32_t checksum, struct buf *sums,
+	struct err *err);
 
 /* Remove files that no body names and that are older than an hour. Gives how many. */
 int blob_sweep(struct view *v, struct err *err);

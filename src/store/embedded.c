@@ -238,6 +238,14 @@ static int embedded_body_read(struct view *v, const struct body_place *p, uint64
 	return slog_read(v->store->log, p->segment, p->place + offset, room, n, err);
 }
 
+static int embedded_body_sums(
+	struct view *v, const struct body_place *p, struct buf *sums, struct err *err)
+{
+	return p->blob[0]
+		? blob_sums(v->store->dir, str_c(p->blob), p->size, p->checksum, sums, err)
+		: 0;
+}
+
 const struct engine engine_embedded = {
 	.open = embedded_open,
 	.start = embedded_start,
@@ -253,4 +261,5 @@ const struct engine engine_embedded = {
 	.settle = embedded_settle,
 	.view_open = embedded_view_open,
 	.body_read = embedded_body_read,
+	.body_sums = embedded_body_sums,
 };

@@ -19,6 +19,7 @@ struct body_place {
 	uint64_t body, segment, place, size;
 	uint32_t checksum;
 	char blob[BLOB_NAME]; /* "": none */
+	bool damaged;         /* known to be, and not served */
 };
 
 struct batch {
@@ -49,9 +50,14 @@ struct engine {
 	int (*settle)(struct store *s, struct err *err);
 
 	int (*view_open)(struct store *s, struct view *v, struct err *err);
-	/* Fill `room` with `n` bytes of a body from `offset` on. */
+	/* Fill `room` with `n` bytes of a body from `offset` on, as they are. ERR_NOTFOUND: it is
+	 * not there, or no longer. */
 	int (*body_read)(struct view *v, const struct body_place *p, uint64_t offset, char *room,
 		size_t n, struct err *err);
+	/* The checksums of its pieces of BLOB_PIECE bytes, little-endian u32. 1; 0 the engine has
+	 * none of this body: it is read whole to be checked; -1. NULL: of no body. */
+	int (*body_sums)(
+		struct view *v, const struct body_place *p, struct buf *sums, struct err *err);
 };
 
 extern const struct engine engine_embedded;

@@ -1,6 +1,7 @@
 /* Opening and closing a store, and the list of finished jobs. */
 #include "store/store.h"
 #include "base/log.h"
+#include "store/body.h"
 #include "store/engine.h"
 #include "store/io.h"
 #include "store/queue.h"
@@ -156,6 +157,7 @@ int view_open(struct store *s, struct view *v, struct err *err)
 void view_close(struct view *v)
 {
 	db_close(&v->db);
+	body_cache_free(&v->cache);
 }
 
 bool store_is_behind(struct store *s)
@@ -185,10 +187,43 @@ void store_submit(struct store *s, struct store_job *job)
 	pthread_mutex_unlock(&q->lock);
 }
 
+bool store_submit_own(struct store *s, struct store_job *job)
+{
+	struct job_queue *q = &s->writing;
+	bool stop;
+
+	pthread_mutex_lock(&q->lock);
+	stop = q->stop || !s->writer_runs;
+	if (!stop) {
+		job_list_add(&q->jobs, job);
+		pthread_cond_signal(&q->cond);
+	}
+	pthread_mutex_unlock(&q->lock);
+	return !stop;
+}
+
+static void take_own(struct job_list *jobs)
+{
+	struct store_job **at = &jobs->first;
+
+	while (*at) {
+		struct store_job *job = *at;
+
+		if (job->done) {
+			*at = job->next;
+			job->done(job);
+		} else {
+			at = &job->next;
+		}
+	}
+	jobs->end = at;
+}
+
 void store_finish(struct store *s, struct job_list *jobs)
 {
 	bool first;
 
+	take_own(jobs);
 	if (!jobs->first)
 		return;
 	pthread_mutex_lock(&s->finished_lock);

@@ -23,6 +23,7 @@
 struct store;
 struct txn;
 struct address_map;
+struct body_cache;
 
 enum { STORE_NO_SUBADDRESS = 127 }; /* no local part has it */
 
@@ -64,12 +65,16 @@ void store_close(struct store **s); /* finishes what was submitted; NULL is fine
 struct view {
 	struct store *store;
 	struct db *db;
+	struct body_cache *cache; /* body.h */
 };
 int view_open(struct store *s, struct view *v, struct err *err);
 void view_close(struct view *v);
 
 struct store_job {
 	struct store_job *next; /* the store's, until it is finished */
+	/* NULL; the store's own jobs: called on one of its threads instead of handing the job out.
+	 */
+	void (*done)(struct store_job *job);
 	/* One of the two. `write` may run again after a failed attempt, so it starts anew. */
 	int (*write)(struct txn *t, struct store_job *job, struct err *err);
 	int (*read)(struct view *v, struct store_job *job, struct err *err);

@@ -113,6 +113,10 @@ int index_save(struct store *s, const struct slog_position *at, struct err *err)
 
 /* Put a job into the readers' queue. */
 void readers_add(struct store *s, struct store_job *job);
+/* A job with `done`, which is then called unless the store fails. False: the store is closing, and
+ * it is not.
+ */
+bool store_submit_own(struct store *s, struct store_job *job);
 /* Give jobs back: a whole batch at once, so that their owner is woken once. */
 void store_finish(struct store *s, struct job_list *jobs);
 void store_fatal(struct store *s, const struct err *why);

@@ -1,5 +1,6 @@
 /* The writer's thread: batches of whatever is waiting (doc/store.md, "A batch"). */
 #include "base/clock.h"
+#include "store/body.h"
 #include "store/engine.h"
 #include "store/io.h"
 #include "store/queue.h"
@@ -256,7 +257,7 @@ int writer_start(struct store *s, struct err *err)
 {
 	struct txn *t = &s->txn;
 
-	t->view = (struct view){ s, s->index };
+	t->view = (struct view){ .store = s, .db = s->index };
 	t->apply = (struct apply){ .db = s->index, .next = &s->next, .space = &s->space };
 	t->effects = BUF(EFFECTS_MAX);
 	if (pthread_create(&s->writer, NULL, write_jobs, s) != 0)
@@ -275,4 +276,5 @@ void writer_stop(struct store *s)
 	pthread_mutex_unlock(&s->writing.lock);
 	pthread_join(s->writer, NULL);
 	buf_free(&s->txn.effects);
+	body_cache_free(&s->txn.view.cache);
 }

@@ -1,0 +1,62 @@
+"""T122: a disk that forgets. What has rotted is not shown, and everything else is."""
+import glob
+import poplib
+import uuid
+
+import pytest
+
+from mailbox_client import Imap, literals, plain
+from test_recipients import command
+
+
+def flip(demo, mark):
+    """One bit, some bytes behind the mark, wherever the store has put it."""
+    found = 0
+    for path in glob.glob(demo.dir + "/data/log/*.seg") + glob.glob(demo.dir + "/data/blob/??/*"):
+        with open(path, "r+b") as f:
+            at = f.read().find(mark.encode())
+            if at < 0:
+                continue
+            found += 1
+            f.seek(at + 40)
+            byte = f.read(1)[0]
+            f.seek(at + 40)
+            f.write(bytes([byte ^ 4]))
+    assert found == 1
+
+
+def body(box, uid):
+    """(status, text, the bytes that came)"""
+    state, text, lines = box.cmd(f"UID FETCH {uid} (BODY.PEEK[])")
+    return state, text, b"".join(b"".join(literals(line)) for line in lines)
+
+
+@pytest.mark.parametrize("size", [2000, 900000])
+def test_what_has_rotted_is_refused_and_the_rest_is_served(start_demo, size):
+    demo = start_demo()
+    demo.expect("store.rotten|pop3.unavailable")
+    marks = [uuid.uuid4().hex for _ in range(3)]
+    mails = [plain(m, m + "\r\n" + ("x" * 70 + "\r\n") * (size // 72)) for m in marks]
+    with Imap(demo).login() as box:
+        uids = [box.append("INBOX", m) for m in mails]
+        flip(demo, f"\r\n{marks[1]}\r\n")
+        box.ok("SELECT INBOX")
+        assert body(box, uids[0]) == ("OK", "that is all", mails[0])
+        state, text, got = body(box, uids[1])
+        assert state == "NO" and "damaged" in text and got == b""
+        state, text, got = body(box, f"{uids[0]}:{uids[2]}")
+        assert state == "NO" and got == mails[0] + mails[2]
+        # What is known of it without reading it is still shown; a search passes it by.
+        assert marks[1].encode() in b"".join(box.ok(f"UID FETCH {uids[1]} (ENVELOPE)"))
+        found = box.ok("UID SEARCH BODY xxxxxxxxxxxx")
+        assert found == [b"* SEARCH %d %d" % (uids[0], uids[2])]
+        assert box.ok("NOOP") is not None
+    pop = poplib.POP3_SSL(demo.TLS_NAME, demo.POP3S_PORT, context=demo.tls, timeout=15)
+    pop.user(demo.USER1)
+    pop.pass_(demo.PASS1)
+    with pytest.raises(poplib.error_proto, match=r"-ERR \[SYS/PERM\]"):
+        pop.retr(2)
+    assert marks[2].encode() in b"".join(pop.retr(3)[1])
+    pop.quit()
+    health = command(demo, "status")
+    assert health["damaged"] == 1 and "damaged on disk" in health["alarm"]
