@@ -3,7 +3,9 @@
 `demo` is one instance of `eilpost demo` for the whole run; `start_demo(...)` starts another with its own
 settings for one test. Both watch the log: a line of level warn or error that the test has not
 announced with `demo.expect(PATTERN)`, a sanitizer's report, or a process that died fails the test.
-EILPOST names the program (build/eilpost unless set).
+EILPOST names the program (build/eilpost unless set). With EILPOST_STORE=postgres every instance has a
+fresh PostgreSQL database, of a server that the run starts, instead of its data folder; tests that are marked
+`embedded` (they look at the log's files) are skipped then, and those marked `postgres` otherwise.
 """
 import contextlib
 import email
@@ -16,18 +18,46 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "test", "tools"))
+import pgserver
+
 PROGRAM = os.environ.get("EILPOST", os.path.join(ROOT, "build", "eilpost"))
 # Sanitizers need memory of their own and a process without sandbox, which says so.
 SANITIZED = os.path.exists(PROGRAM) and b"__asan_init" in open(PROGRAM, "rb").read()
 OFFSETS = (25, 80, 110, 143, 190, 465, 587, 993, 995)
+ON_POSTGRES = os.environ.get("EILPOST_STORE") == "postgres"
 PLAIN = re.compile(r"^(debug|info) [a-z]" + ("|^warn sandbox.off " if SANITIZED else ""))
 START_SECONDS = 60
 STOP_SECONDS = 30
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "embedded: about the log and the files of the embedded store")
+    config.addinivalue_line("markers", "postgres: about a store in PostgreSQL")
+
+
+def pytest_collection_modifyitems(items):
+    wrong, why = ("embedded", "not with PostgreSQL") if ON_POSTGRES else ("postgres", "only with PostgreSQL")
+    for item in items:
+        if item.get_closest_marker(wrong):
+            item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def postgres_server():
+    """For all instances of the run; None when they have their own folders."""
+    if not ON_POSTGRES:
+        yield None
+        return
+    Demo.server = pgserver.Server()
+    yield Demo.server
+    Demo.server.remove()
 
 
 def port_is_free(port):
@@ -52,17 +82,30 @@ def free_base():
 class Demo:
     """One instance. What stands in demo.env is an attribute: demo.SMTP_PORT, demo.USER1 ..."""
 
-    def __init__(self, folder, *settings):
+    server = None  # a PostgreSQL server: each instance gets a database of its own there
+
+    def __init__(self, folder, *settings, prepare=None, wait=True):
+        """prepare(folder): what has to lie there before the first start. wait: until it is ready."""
         self.dir = str(folder)
         self.settings = settings
+        if self.server and not any(s.startswith("store=") for s in settings):
+            self.settings += ("store=" + self.server.fresh(),)
         self.base = free_base()
         self.expected = []
         self.log_at = 0
         self.process = None
-        self.start()
+        os.makedirs(self.dir, exist_ok=True)
+        if prepare:
+            prepare(self.dir)
+        self.launch()
+        if wait:
+            self.wait_ready()
 
     def start(self):
-        os.makedirs(self.dir, exist_ok=True)
+        self.launch()
+        self.wait_ready()
+
+    def launch(self):
         self.log_path = self.dir + ".log"
         command = [PROGRAM, "demo", "--dir", self.dir, "--port-base", str(self.base)]
         for s in self.settings:
@@ -70,7 +113,9 @@ class Demo:
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=self.log, start_new_session=True)
-        self.wait_ready()
+
+    def wait_ready(self):
+        self._wait_said_ready()
         with open(self.dir + "/demo.env") as f:
             for line in f:
                 name, value = line.rstrip("\n").split("=", 1)
@@ -78,7 +123,7 @@ class Demo:
                 setattr(self, name, int(value) if name.endswith("_PORT") else value)
         self.tls = ssl.create_default_context(cafile=self.CAFILE)
 
-    def wait_ready(self):
+    def _wait_said_ready(self):
         os.set_blocking(self.process.stdout.fileno(), False)
         until = time.monotonic() + START_SECONDS
         said = b""
@@ -218,11 +263,11 @@ def demo(demo_instance):
 
 @pytest.fixture
 def start_demo(tmp_path):
-    """start_demo("name=value", ...) gives an instance of its own for this test."""
+    """start_demo("name=value", ...) gives an instance of its own for this test; see Demo."""
     started = []
 
-    def start(*settings):
-        d = Demo(tmp_path / f"demo{len(started)}", *settings)
+    def start(*settings, **how):
+        d = Demo(tmp_path / f"demo{len(started)}", *settings, **how)
         started.append(d)
         return d
 

@@ -1,9 +1,9 @@
 """PostgreSQL servers for tests, from Debian's package: each in a folder of its own, on loopback and
 on a Unix socket. PostgreSQL refuses to run as root, so root starts it as the user postgres.
 
-    server = Server(folder)              initdb, start; ends with stop() or kill()
+    server = Server()                    initdb, start; remove() at the end
     url = server.fresh()                 a new empty database
-    standby = server.standby(folder)     a copy that follows, over loopback
+    standby = server.standby()           a copy that follows, over loopback
     server.synchronous(True)             commits wait for it from now on
     standby.promote()
 """
@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 START_SECONDS = 60
@@ -52,22 +53,21 @@ def _as_postgres():
 class Server:
     """safe: every commit is flushed, as it must be where something is killed. `copy_of`: standby()."""
 
-    def __init__(self, folder, safe=False, settings=(), copy_of=None, port=None):
-        self.folder = str(folder)
+    def __init__(self, safe=False, copy_of=None):
+        # Not below a folder of the test: the user postgres might not get there.
+        self.folder = tempfile.mkdtemp(prefix="eilpost-pg-", dir="/tmp")
         self.bin = binaries()
-        self.port = port or free_port()
+        self.port = free_port()
         self.databases = 0
         self.process = None
         self.settings = ["listen_addresses=127.0.0.1", f"port={self.port}",
                          f"unix_socket_directories={self.folder}", "max_connections=200",
                          "shared_buffers=64MB", "wal_level=replica", "max_wal_senders=8",
                          "hot_standby=on", "log_checkpoints=off",
-                         f"fsync={'on' if safe else 'off'}", *settings]
-        os.makedirs(self.folder, mode=0o700)
+                         f"fsync={'on' if safe else 'off'}"]
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
             os.chown(self.folder, user.pw_uid, user.pw_gid)
-            self._open_way(os.path.dirname(self.folder))
         if copy_of:
             self._run("pg_basebackup", "-D", "data", "-h", "127.0.0.1", "-p", str(copy_of.port),
                       "-U", USER, "-R", "-X", "stream", "-c", "fast", "--no-sync",
@@ -76,13 +76,6 @@ class Server:
             self._run("initdb", "-D", "data", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C",
                       "--no-instructions", "--no-sync")
         self.start()
-
-    @staticmethod
-    def _open_way(path):
-        """The user postgres must get through folders that pytest keeps to itself."""
-        while path.startswith("/tmp/"):
-            os.chmod(path, os.stat(path).st_mode | 0o011)
-            path = os.path.dirname(path)
 
     def _popen(self, name, *args):
         with open(self.folder + "/log", "ab") as log:
@@ -113,7 +106,7 @@ class Server:
 
     def sql(self, text, database="postgres"):
         """Run statements; what the last one gives, as text."""
-        r = subprocess.run([f"{self.bin}/psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1",
+        r = subprocess.run([f"{self.bin}/psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.folder,
                             "-p", str(self.port), "-U", USER, "-d", database, "-c", text],
                            capture_output=True, text=True, check=False)
         if r.returncode:
@@ -132,8 +125,15 @@ class Server:
         hosts = ",".join(f"127.0.0.1:{s.port}" for s in (self, *others))
         return f"postgres://{USER}@{hosts}/{name}"
 
-    def standby(self, folder, safe=False):
-        return Server(folder, safe, copy_of=self)
+    def require_password(self, word):
+        """Over TCP from now on; the Unix socket stays open for sql()."""
+        self.sql(f"ALTER ROLE {USER} PASSWORD '{word}'")
+        with open(self.folder + "/data/pg_hba.conf", "w") as f:
+            f.write("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        self.sql("SELECT pg_reload_conf()")
+
+    def standby(self, safe=False):
+        return Server(safe, copy_of=self)
 
     def synchronous(self, standby):
         """Commits wait for this standby from now on (None: for nobody). Returns when it follows."""

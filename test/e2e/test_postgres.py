@@ -1,0 +1,279 @@
+"""A store in PostgreSQL: what happens while the database is away, what a second machine needs, and that two
+machines with one database are one mail system."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+
+import pytest
+
+import pgserver
+from conftest import PROGRAM
+from mailbox_client import Imap
+from raw import Raw
+from sink import Sink
+
+pytestmark = pytest.mark.postgres
+
+AWAY = (r"error (store\.|role\.(failed|ended) .*name=store)", r"role\.ended .*name=store")
+
+
+@pytest.fixture
+def server():
+    """A server of this test's own, which it may stop."""
+    s = pgserver.Server()
+    yield s
+    s.remove()
+
+
+def command(demo, *words):
+    return subprocess.run([PROGRAM, "--config", demo.dir + "/eilpost.conf", *words], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60, check=False)
+
+
+def with_password(demo, password, *words):
+    r = subprocess.run([PROGRAM, "--config", demo.dir + "/eilpost.conf", *words],
+                       input=f"{password}\n{password}\n", capture_output=True, text=True, timeout=30, check=False)
+    assert r.returncode == 0, r.stderr
+
+
+def wait_for(what, seconds=20):
+    until = time.monotonic() + seconds
+    while not (got := what()):
+        assert time.monotonic() < until, "it does not happen"
+        time.sleep(0.02)
+    return got
+
+
+def mail(mark, sender="x@else.test"):
+    return f"From: <{sender}>\r\nSubject: {mark}\r\n\r\n{mark}\r\n".encode()
+
+
+def send(demo, mark, *rcpts):
+    """From outside, to people here; the code of the answer to the final dot."""
+    with Raw(demo) as c:
+        c.hello()
+        c.envelope("x@else.test", *rcpts)
+        assert c.cmd("DATA")[0] == 354
+        c.send(mail(mark) + b".\r\n")
+        return c.code()
+
+
+def submit(demo, mark, *rcpts):
+    """From a user here, to anybody."""
+    with Raw(demo, demo.SUBMISSIONS_PORT, tls=True) as c:
+        c.hello()
+        assert c.login(demo.USER1, demo.PASS1)[0] == 235
+        c.envelope(demo.USER1, *rcpts)
+        assert c.cmd("DATA")[0] == 354
+        c.send(mail(mark, demo.USER1) + b".\r\n")
+        return c.code()
+
+
+def expect_away(demo):
+    for pattern in AWAY:
+        demo.expect(pattern)
+
+
+# ---- the database is away ----------------------------------------------------------------------
+
+
+def test_a_server_waits_for_its_database(start_demo, server):
+    """T095, T164: said once in the log, and in a sentence by status; nobody has to start anything."""
+    demo = start_demo("store=" + server.fresh())
+    demo.stop()
+    server.stop()
+    expect_away(demo)
+    demo.launch()
+    demo.wait_log("role.failed .*name=store")
+    status = wait_for(lambda: (r := command(demo, "status")).returncode == 69 and r.stdout)
+    assert f"the database at 127.0.0.1:{server.port} does not answer" in status
+    said = json.loads(command(demo, "--json", "status").stdout)
+    assert "does not answer" in said["alarm"]
+    # Several attempts later there is still one line.
+    wait_for(lambda: restarts(demo) > 4)
+    assert sum("role.failed" in line for line in demo.log_lines()) == 1
+    server.start()
+    demo.wait_ready()
+    assert command(demo, "status").returncode == 0
+    assert send(demo, "after", demo.USER1) == 250
+
+
+def restarts(demo):
+    rows = re.findall(r"^store +\d+ +\w+ +(\d+)", command(demo, "status").stdout, re.M)
+    return int(rows[0]) if rows else 0
+
+
+def test_sessions_outlive_a_database_that_comes_back(start_demo, server):
+    """T183: whoever waits for an answer meanwhile gets it, and mail is there once."""
+    demo = start_demo("store=" + server.fresh())
+    expect_away(demo)
+    mark = uuid.uuid4().hex
+    with Raw(demo, timeout=40) as c, Imap(demo, timeout=40).login() as box:
+        box.ok("SELECT INBOX")
+        c.hello()
+        c.envelope("x@else.test", demo.USER1)
+        assert c.cmd("DATA")[0] == 354
+        server.stop(signal.SIGQUIT)
+        demo.wait_log("role.ended .*name=store")
+        c.send(mail(mark) + b".\r\n")
+        server.start()
+        assert c.code() == 250
+        assert any(re.match(rb"\* \d+ EXISTS", line) for line in box.ok("NOOP"))
+        c.ok("QUIT", 221)
+    assert sum(mark.encode() in m for m in demo.messages()) == 1
+
+
+def test_who_cannot_commit_says_try_later(start_demo, server):
+    """T179, T183: 451 and NO, never a promise, after the half minute that fronts wait."""
+    demo = start_demo("store=" + server.fresh())
+    expect_away(demo)
+    demo.expect("smtp|imap|guard|courier")
+    mark = uuid.uuid4().hex
+    with Raw(demo, timeout=60) as c, Imap(demo, timeout=60).login() as box:
+        box.ok("SELECT INBOX")
+        c.hello()
+        c.envelope("x@else.test", demo.USER1)
+        assert c.cmd("DATA")[0] == 354
+        server.stop(signal.SIGQUIT)
+        demo.wait_log("role.ended .*name=store")
+        c.send(mail(mark) + b".\r\n")
+        tag = box.start("STATUS INBOX (MESSAGES)")
+        code, text = c.reply()
+        assert code == 451, text
+        assert box.finish(tag)[0] == "NO"
+        server.start()
+        wait_for(lambda: command(demo, "status").returncode == 0)
+        assert not [m for m in demo.messages() if mark.encode() in m]
+
+
+def test_the_password_of_the_database_is_nowhere_to_be_read(start_demo, server, tmp_path):
+    """T038: not in process lists, the log, the settings, the status; a wrong one is told plainly."""
+    word = "s3cret/" + uuid.uuid4().hex + "?&%"
+    url = server.fresh()
+    server.require_password(word)
+    file = tmp_path / "password"
+    file.write_text("wrong\n")
+    demo = start_demo("store=" + url, "store.password=file:" + str(file), wait=False)
+    demo.expect("role.(failed|ended) .*name=store")
+    line = demo.wait_log("role.failed .*name=store")
+    assert "lets nobody in" in line and "password" in line
+    file.write_text(word + "\n")
+    demo.wait_ready()
+    assert send(demo, "with a password", demo.USER1) == 250
+    seen = [command(demo, "config", "show").stdout, command(demo, "status").stdout, "\n".join(demo.log_lines())]
+    for pid in [demo.process.pid, *demo.roles()]:
+        for name in ("cmdline", "environ"):
+            with open(f"/proc/{pid}/{name}", "rb") as f:
+                seen.append(f.read().decode(errors="replace"))
+    assert not [s for s in seen if word in s or word[:20] in s]
+    refused = subprocess.run([PROGRAM, "demo", "--dir", str(tmp_path / "no"), "--set",
+                              "store=postgres://eilpost:" + "hunter2" + "@127.0.0.1/mail"],
+                             capture_output=True, text=True, timeout=20, check=False)
+    assert refused.returncode == 78
+    assert "without a password" in refused.stderr and "hunter2" not in refused.stderr
+
+
+# ---- two machines ------------------------------------------------------------------------------
+
+
+def second(start_demo, first, *settings):
+    """Another machine with the same database. It has the sealing key of the first."""
+    return start_demo(*settings, prepare=lambda folder: take_seal(first.dir, folder))
+
+
+def take_seal(first, folder):
+    os.makedirs(folder + "/data", mode=0o700)
+    shutil.copy(first + "/data/seal", folder + "/data/seal")
+    os.chmod(folder + "/data/seal", 0o600)
+    shutil.copy(first + "/ca.pem", folder + "/ca.pem")
+
+
+def test_another_sealing_key_is_refused(start_demo, server):
+    """T167: with the sentence that says what to do."""
+    url = server.fresh()
+    start_demo("store=" + url)
+    wrong = start_demo("store=" + url, wait=False)
+    wrong.expect("role.(failed|ended)")
+    assert wrong.process.wait(60) == 78
+    text = "\n".join(wrong.log_lines())
+    assert "the sealing key of this machine (data/seal) is not the one of the database" in text
+
+
+@pytest.fixture
+def pair(start_demo, server):
+    """Two machines, one database; mail for far.test goes to a sink."""
+    with Sink() as sink:
+        settings = ("store=" + server.fresh(), f"route.far.test=smtp://127.0.0.1:{sink.port}")
+        a = start_demo(*settings)
+        b = second(start_demo, a, *settings)
+        yield a, b, sink
+
+
+def test_an_account_made_on_one_machine_logs_in_on_the_other(pair):
+    a, b, _ = pair
+    with_password(a, "eve-flies-4-kites", "account", "add", "eve@example.test")
+    assert send(a, "for eve", "eve@example.test") == 250
+    box = b.imap("eve@example.test", "eve-flies-4-kites")
+    assert box.select("INBOX")[1] == [b"1"]
+    box.logout()
+
+
+def test_idle_on_one_machine_sees_mail_that_came_on_the_other(pair):
+    a, b, _ = pair
+    with Imap(b).login() as c:
+        c.ok("SELECT INBOX")
+        tag = c.start("IDLE")
+        assert c.line().startswith(b"+ ")
+        for n in range(1, 4):
+            assert send(a, f"news {n}", b.USER1) == 250
+            began = time.monotonic()
+            c.sock.settimeout(5)
+            while not (line := c.line()).endswith(b"EXISTS"):
+                pass
+            assert line == b"* %d EXISTS" % n
+            assert time.monotonic() - began < 5  # a second is the aim; the machine may be busy
+        c.send(b"DONE\r\n")
+        assert c.finish(tag)[0] == "OK"
+
+
+def test_flags_set_on_one_machine_are_seen_on_the_other(pair):
+    a, b, _ = pair
+    assert send(a, "to be read", a.USER1) == 250
+    with Imap(a).login() as x, Imap(b).login() as y:
+        x.ok("SELECT INBOX")
+        y.ok("SELECT INBOX")
+        x.ok("STORE 1 +FLAGS (\\Flagged)")
+        wait_for(lambda: any(b"\\Flagged" in line for line in y.ok("NOOP")))
+        y.ok("STORE 1 +FLAGS (\\Deleted)")
+        y.ok("EXPUNGE")
+        wait_for(lambda: b"* 1 EXPUNGE" in x.ok("NOOP"))
+
+
+def test_two_couriers_take_from_one_queue_and_send_once(pair):
+    """T173."""
+    a, b, sink = pair
+    marks = [uuid.uuid4().hex for _ in range(60)]
+    for i, mark in enumerate(marks):
+        assert submit((a, b)[i % 2], mark, f"u{i % 7}@far.test") == 250
+    sink.wait(len(marks), 60)
+    assert sorted(re.search(rb"Subject: (\w+)", m)[1].decode() for _, _, m in sink.taken) == sorted(marks)
+    wait_for(lambda: json.loads(command(b, "--json", "status").stdout)["queued"] == 0)
+    time.sleep(0.2)
+    assert len(sink.taken) == len(marks)
+
+
+def test_a_new_password_ends_sessions_on_the_other_machine(pair):
+    """T037: and the old one is forgotten there."""
+    a, b, _ = pair
+    with Imap(b).login() as c:
+        with_password(a, "ann-hums-5-tunes", "account", "password", a.USER1)
+        assert c.line().startswith(b"* BYE")
+    b.expect("auth-failed")
+    with pytest.raises(Exception):
+        b.imap()
+    b.imap(password="ann-hums-5-tunes").logout()
