@@ -288,14 +288,17 @@ class Loop:
             time.sleep(0.2)
         time.sleep(0.5)
 
+    # After which the result of a delivery may be unknown.
+    hiding = {"store", "courier", "all", "everything", "master"}
+
     def check_duplicates(self):
         """Twice only when the result of the first time could not be recorded."""
         twice = 0
         for (ident, address), times in sorted(self.sink.taken.items()):
             for t in times[:-1]:
                 twice += 1
-                if not any(who in ("store", "courier", "all", "everything", "master") and
-                           start - 0.5 <= t <= end + 1.0 for who, start, end in self.outages):
+                if not any(who in self.hiding and start - 0.5 <= t <= end + 1.0
+                           for who, start, end in self.outages):
                     self.problems.append(f"{ident}: sent twice to {address}, at {times}, and nothing "
                                          "was killed then")
         print(f"     {twice} sent again because a kill hid that they had arrived", flush=True)

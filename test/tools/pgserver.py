@@ -53,11 +53,11 @@ def _as_postgres():
 class Server:
     """safe: every commit is flushed, as it must be where something is killed. `copy_of`: standby()."""
 
-    def __init__(self, safe=False, copy_of=None):
+    def __init__(self, safe=False, copy_of=None, port=None):
         # Not below a folder of the test: the user postgres might not get there.
         self.folder = tempfile.mkdtemp(prefix="eilpost-pg-", dir="/tmp")
         self.bin = binaries()
-        self.port = free_port()
+        self.port = port or free_port()
         self.databases = 0
         self.process = None
         self.settings = ["listen_addresses=127.0.0.1", f"port={self.port}",
@@ -132,8 +132,8 @@ class Server:
             f.write("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
         self.sql("SELECT pg_reload_conf()")
 
-    def standby(self, safe=False):
-        return Server(safe, copy_of=self)
+    def standby(self, safe=False, port=None):
+        return Server(safe, copy_of=self, port=port)
 
     def synchronous(self, standby):
         """Commits wait for this standby from now on (None: for nobody). Returns when it follows."""
