@@ -45,6 +45,11 @@ void store_foreign_publish(struct store_role *s)
 	s->foreign = (struct changes){ 0 };
 	pthread_mutex_unlock(&s->foreign_lock);
 	store_publish(s, &c);
+	/* T037: here the account's sessions have been ended by who changed it (store_on_revoke). */
+	for (size_t i = 0; i < c.n; i++)
+		if (c.v[i].mailbox == 0)
+			store_handles_of_account_end(
+				s, c.v[i].account, STR("the account has changed"));
 	if (c.queue || c.lost)
 		store_say_due(s);
 	free(c.v);

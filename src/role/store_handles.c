@@ -305,7 +305,7 @@ void store_publish(struct store_role *s, const struct changes *c)
 		struct handle *h = map_get_u64(&s->accounts, c->v[i].account);
 
 		for (; h; h = h->next)
-			if (h->watched == c->v[i].mailbox)
+			if (h->watched && h->watched == c->v[i].mailbox)
 				tell(h, c->v[i].modseq);
 	}
 }

@@ -19,7 +19,8 @@ struct counters {
 
 struct space;
 
-/* What somebody may be waiting for. */
+/* What somebody may be waiting for. Mailbox 0: the account itself, which was disabled or removed or
+ * has another password. */
 struct change {
 	uint64_t account, mailbox, modseq;
 };

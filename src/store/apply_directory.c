@@ -1,4 +1,5 @@
 #include "store/apply_private.h"
+#include "store/names.h"
 
 int apply_domain_put(struct apply *a, const struct effect_domain_put *e, struct err *err)
 {
@@ -42,6 +43,8 @@ int apply_account_enabled(struct apply *a, const struct effect_account_enabled *
 	if (db_exec(a->db, "UPDATE account SET enabled = $2 WHERE id = $1",
 		    DB_ARGS(ID(e->id), DB_I(e->on)), err) < 0)
 		return -1;
+	if (!e->on)
+		apply_touch(a, e->id, 0, 0);
 	return flag_addresses(a, e->id, err);
 }
 
@@ -105,6 +108,7 @@ int apply_account_caps(struct apply *a, const struct effect_account_caps *e, str
 
 int apply_account_removed(struct apply *a, const struct effect_account_removed *e, struct err *err)
 {
+	apply_touch(a, e->id, 0, 0);
 	if (db_exec(a->db,
 		    "UPDATE account SET login = NULL, former = login, enabled = 0, removed = $2,"
 		    " charged = 0"
@@ -175,8 +179,25 @@ int apply_identity_removed(
 		DB_ARGS(ID(e->account), ID(e->id)), err);
 }
 
+/* A new password ends the sessions of its account. */
+static int touch_owner(struct apply *a, uint8_t kind, struct str name, struct err *err)
+{
+	int64_t account = 0;
+
+	if (kind != STORE_VERIFIER || !a->changes)
+		return 0;
+	if (db_int(a->db, &account, "SELECT id FROM account WHERE login = $1", DB_ARGS(DB_T(name)),
+		    err) < 0)
+		return -1;
+	if (account)
+		apply_touch(a, (uint64_t)account, 0, 0);
+	return 0;
+}
+
 int apply_secret_put(struct apply *a, const struct effect_secret_put *e, struct err *err)
 {
+	if (touch_owner(a, e->kind, e->name, err) < 0)
+		return -1;
 	return db_exec(a->db,
 		"INSERT INTO secret (kind, name, sealed) VALUES ($1, $2, $3)"
 		" ON CONFLICT (kind, name) DO UPDATE SET sealed = $3",

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void touch(struct apply *a, uint64_t account, uint64_t mailbox, uint64_t modseq)
+void apply_touch(struct apply *a, uint64_t account, uint64_t mailbox, uint64_t modseq)
 {
 	struct changes *c = a->changes;
 
@@ -56,7 +56,7 @@ int apply_mailbox_put(struct apply *a, const struct effect_mailbox_put *e, struc
 			    ID(e->uidvalidity), ID(e->modseq)),
 		    err) < 0)
 		return -1;
-	touch(a, e->account, e->id, e->modseq);
+	apply_touch(a, e->account, e->id, e->modseq);
 	return db_exec(a->db,
 		"UPDATE account SET next_mailbox = $2, next_uidvalidity = $3, modseq = $4"
 		" WHERE id = $1",
@@ -82,7 +82,7 @@ int apply_mailbox_removed(struct apply *a, const struct effect_mailbox_removed *
 		    " WHERE account = $1 AND id = $2",
 		    DB_ARGS(ID(e->account), ID(e->id), DB_I(e->time), ID(e->modseq)), err) < 0)
 		return -1;
-	touch(a, e->account, e->id, e->modseq);
+	apply_touch(a, e->account, e->id, e->modseq);
 	return db_exec(a->db,
 		"UPDATE account SET modseq = $2, full_since = 0,"
 		" messages = messages - (SELECT m.messages FROM mailbox m"
@@ -186,7 +186,7 @@ int apply_entries(struct apply *a, const struct effect_entries *e, struct err *e
 	}
 	if (rows.n || messages == 0)
 		return err_set(err, ERR_PROTO, "malformed rows of entries");
-	touch(a, e->account, e->mailbox, e->modseq);
+	apply_touch(a, e->account, e->mailbox, e->modseq);
 	if (!e->counted && count_account(a, e->account, e->modseq, messages, bytes, err) < 0)
 		return -1;
 	return db_exec(a->db,
@@ -202,7 +202,7 @@ int apply_entries(struct apply *a, const struct effect_entries *e, struct err *e
 static int count_mailbox(struct apply *a, uint64_t account, uint64_t mailbox, uint64_t modseq,
 	const int64_t delta[4], struct err *err)
 {
-	touch(a, account, mailbox, modseq);
+	apply_touch(a, account, mailbox, modseq);
 	if (count_account(a, account, modseq, delta[0], delta[3], err) < 0)
 		return -1;
 	return db_exec(a->db,
