@@ -64,6 +64,10 @@ static const struct command {
 	{ "sendmail", cli_sendmail, ONLINE,
 		"sendmail [-t] [-i] [-f SENDER] [RECIPIENT...] < MESSAGE",
 		"what PHP, cron and git expect" },
+	{ "fsck", cli_fsck, PLAIN,
+		"fsck [--data DIR] [--repair | --rebuild]    0: all is right; 1: it is now; 4: it "
+		"is not",
+		"does everything that is stored fit together?" },
 	{ "config", cli_config, PLAIN, "config check|show|manual", "is the configuration right?" },
 	{ "role", cli_role, HIDDEN, "role NAME", "" },
 };

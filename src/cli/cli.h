@@ -63,6 +63,7 @@ int cli_alias(struct cli *c);
 int cli_config(struct cli *c);
 int cli_demo(struct cli *c);
 int cli_domain(struct cli *c);
+int cli_fsck(struct cli *c);
 int cli_queue(struct cli *c);
 int cli_role(struct cli *c);
 int cli_send(struct cli *c);

@@ -92,6 +92,16 @@ int apply_mailbox_removed(struct apply *a, const struct effect_mailbox_removed *
 		DB_ARGS(ID(e->account), ID(e->modseq), ID(e->id)), err);
 }
 
+int apply_uidvalidity_given(
+	struct apply *a, const struct effect_uidvalidity_given *e, struct err *err)
+{
+	if (db_exec(a->db, "UPDATE mailbox SET uidvalidity = $1", DB_ARGS(ID(e->uidvalidity)),
+		    err) < 0)
+		return -1;
+	return db_exec(a->db, "UPDATE account SET next_uidvalidity = $1",
+		DB_ARGS(ID((uint64_t)e->uidvalidity + 1)), err);
+}
+
 int apply_mailbox_keywords(
 	struct apply *a, const struct effect_mailbox_keywords *e, struct err *err)
 {

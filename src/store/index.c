@@ -15,10 +15,9 @@ void index_url(const struct store *s, char url[STORE_URL], const char *name)
 /* Each makes its version out of the one before. */
 static const char *const versions[] = { schema_0001_index, schema_0002_index, schema_0003_index,
 	schema_0004_index };
-enum { VERSION = sizeof versions / sizeof *versions };
+_Static_assert(sizeof versions / sizeof *versions == INDEX_VERSION, "a step is missing");
 
-/* 0: there are no tables yet. */
-static int read_version(struct db *db, int64_t *version, struct err *err)
+int index_version(struct db *db, int64_t *version, struct err *err)
 {
 	int64_t tables = 0;
 
@@ -41,25 +40,23 @@ static int bring_up_to_date(struct db *db, int64_t from, struct err *err)
 {
 	int r = db_begin(db, err);
 
-	for (int64_t v = from; r == 0 && v < VERSION; v++)
+	for (int64_t v = from; r == 0 && v < INDEX_VERSION; v++)
 		r = db_script(db, str_c(versions[v]), err);
 	if (r == 0)
-		r = db_exec(
-			db, "UPDATE index_version SET version = $1", DB_ARGS(DB_I(VERSION)), err);
+		r = db_exec(db, "UPDATE index_version SET version = $1",
+			DB_ARGS(DB_I(INDEX_VERSION)), err);
 	if (r == 0 && db_commit(db, err) == 0)
 		return 0;
 	db_rollback(db);
 	return err_wrap(err, "make the tables of index.db");
 }
 
-int index_read(struct store *s, struct err *err)
+int index_position(struct db *db, struct slog_position *p, struct counters *n, struct err *err)
 {
-	struct slog_position *p = &s->at;
-	struct counters *n = &s->next;
 	struct rows *r;
 	int got;
 
-	if (db_query(s->index, &r,
+	if (db_query(db, &r,
 		    "SELECT segment, next_offset, last_offset, sequence, batch, checksum,"
 		    " next_domain, next_account, next_address, next_body, next_rcpt, calls,"
 		    " calls_turned FROM log_position",
@@ -87,17 +84,46 @@ int index_read(struct store *s, struct err *err)
 	return got == 1 ? 0 : -1;
 }
 
+int index_read(struct store *s, struct err *err)
+{
+	return index_position(s->index, &s->at, &s->next, err);
+}
+
+/* Looked at before anything is opened for writing: nothing of a newer one is touched. */
+static int refuse_newer(const char *url, struct err *err)
+{
+	struct err why = ERR_INIT;
+	struct db *db = NULL;
+	int64_t version = 0;
+	int r = db_open(&db, url, DB_READ, &why);
+
+	if (r == 0)
+		r = index_version(db, &version, &why);
+	db_close(&db);
+	if (r < 0 && why.kind == ERR_NOTFOUND)
+		return 0;
+	if (r == 0 && version > INDEX_VERSION)
+		return err_set(err, ERR_PERM,
+			"index.db has format %lld, and this program knows none after %d: a newer"
+			" version was here (its `eilpost fsck --to-format %d` goes back)",
+			(long long)version, INDEX_VERSION, INDEX_VERSION);
+	if (r < 0)
+		*err = why;
+	return r;
+}
+
 int index_open(struct store *s, struct err *err)
 {
 	char url[STORE_URL];
 	int64_t version;
 
 	index_url(s, url, "index.db");
-	if (db_open(&s->index, url, DB_WRITE, err) < 0 || read_version(s->index, &version, err) < 0)
+	if (refuse_newer(url, err) < 0 || db_open(&s->index, url, DB_WRITE, err) < 0 ||
+		index_version(s->index, &version, err) < 0)
 		return -1;
-	if (version > VERSION)
-		return err_set(err, ERR_PERM, "index.db is of a newer version of this program");
-	if (version < VERSION && bring_up_to_date(s->index, version, err) < 0)
+	if (version > 0 && version < INDEX_VERSION && snapshot_before_upgrade(s, err) < 0)
+		return -1;
+	if (version < INDEX_VERSION && bring_up_to_date(s->index, version, err) < 0)
 		return -1;
 	return index_read(s, err);
 }

@@ -20,6 +20,7 @@ struct recovery {
 	uint64_t batch_start; /* where the last replayed batch begins, in c.at.segment */
 	bool batch_complete;  /* its last record was found */
 	uint64_t dirty_end;   /* behind the last byte that is not zero after the end */
+	bool from_start;      /* there is no position */
 	bool next_is_clean;   /* the segment after the last is all zero: ready for use */
 };
 
@@ -83,6 +84,12 @@ static int replay_all(struct recovery *v, slog_replay_fn *replay, void *arg, str
 			damage(v->l, r.segment, r.offset,
 				"written by a newer version (record %" PRIu64 ")", r.sequence);
 			v->l->unsure = r.batch == batch;
+			return 0;
+		}
+		if (v->from_start && !v->replayed && r.sequence != 1) {
+			damage(v->l, r.segment, r.offset,
+				"the log does not go back to its beginning, and there is no index:"
+				" `eilpost fsck --rebuild` makes it anew from a snapshot");
 			return 0;
 		}
 		if (replay(arg, &r, err) < 0)
@@ -248,6 +255,7 @@ static void check_start(struct recovery *v, const struct slog_position *from)
 
 	v->batch_complete = true;
 	if (from->segment == 0) {
+		v->from_start = true;
 		v->c.at.segment = v->lowest ? v->lowest - 1 : 0;
 		return;
 	}

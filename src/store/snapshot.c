@@ -140,7 +140,8 @@ int snapshot_start(struct store *s, struct err *err)
 
 	if (io_mkdir(s->dir, "snapshot", err) < 0 || io_remove(s->dir, NEW_NAME, err) < 0)
 		return -1;
-	n->fd = io_open(s->dir, "index.db", O_RDONLY, err);
+	if (n->fd < 0)
+		n->fd = io_open(s->dir, "index.db", O_RDONLY, err);
 	count = snapshot_list(s->dir, kept, SNAPSHOTS_KEPT, err);
 	if (n->fd < 0 || count < 0)
 		return -1;
@@ -242,6 +243,23 @@ int store_snapshot(struct store *s, struct snapshot *out, struct err *err)
 		r = make(s, db, out, err);
 	db_close(&db);
 	return r;
+}
+
+/* Nobody else has the index open yet. The descriptor stays: closing it would end SQLite's locks. */
+int snapshot_before_upgrade(struct store *s, struct err *err)
+{
+	struct snapshots *n = &s->snapshots;
+	uint64_t segment, sequence;
+	struct snapshot made;
+
+	if (n->fd < 0)
+		n->fd = io_open(s->dir, "index.db", O_RDONLY, err);
+	if (n->fd < 0 || read_position(s->index, &segment, &sequence, err) < 0 ||
+		checkpoint_all(s->index, err) < 0 ||
+		snapshot_copy(s->dir, n->fd, segment, sequence, &made, err) < 0)
+		return err_wrap(err, "before the upgrade");
+	log_event(LOG_INFO, "store.upgrade", L_Z("snapshot", made.name));
+	return 0;
 }
 
 /* Has the log grown so much that it is time? */

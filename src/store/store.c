@@ -82,13 +82,14 @@ int store_connect(const struct store_options *o, struct err *err)
 	return db_ahead(o->url, DB_READ, all.readers + 1, err);
 }
 
-int store_open(int dir, const struct store_options *o, struct store **out, struct err *err)
+static int make_store(int dir, const struct store_options *o, struct store **out, struct err *err)
 {
 	struct store *s = calloc(1, sizeof *s);
 
 	*out = NULL;
 	if (!s)
 		return err_set(err, ERR_TEMP, "out of memory for the store");
+	*out = s;
 	s->dir = dir;
 	s->lock_fd = -1;
 	s->options = *o;
@@ -102,6 +103,28 @@ int store_open(int dir, const struct store_options *o, struct store **out, struc
 	job_list_init(&s->finished);
 	snapshot_init(s);
 	atomic_store(&s->has_room, true);
+	return 0;
+}
+
+int store_open_alone(int dir, const char *path, struct store **out, struct err *err)
+{
+	const struct store_options o = { .path = path };
+
+	if (make_store(dir, &o, out, err) < 0)
+		return -1;
+	if (take_lock(*out, err) == 0)
+		return 0;
+	store_close(out);
+	return -1;
+}
+
+int store_open(int dir, const struct store_options *o, struct store **out, struct err *err)
+{
+	struct store *s;
+
+	if (make_store(dir, o, &s, err) < 0)
+		return -1;
+	*out = NULL;
 	if (take_lock(s, err) < 0 || s->engine->open(s, err) < 0 ||
 		leases_new(&s->txn.leases, s->index, err) < 0 || s->engine->start(s, err) < 0 ||
 		readers_start(s, err) < 0 || writer_start(s, err) < 0) {

@@ -105,6 +105,10 @@ void job_list_add(struct job_list *l, struct store_job *job);
 enum { STORE_URL = 1024 };
 /* "sqlite:FOLDER/NAME". */
 void index_url(const struct store *s, char url[STORE_URL], const char *name);
+enum { INDEX_VERSION = 4 }; /* of the tables in index.db */
+/* 0: there are no tables yet. */
+int index_version(struct db *db, int64_t *version, struct err *err);
+int index_position(struct db *db, struct slog_position *at, struct counters *next, struct err *err);
 /* Open the index for writing and make its tables when it is new; read position and counters. */
 int index_open(struct store *s, struct err *err);
 /* Position and counters, as they are committed. */
@@ -126,6 +130,11 @@ void writer_stop(struct store *s);
 /* Jobs that the store gives itself: what has become old goes. writer's thread. */
 int housekeeping_run(struct txn *t, struct store_job *job, struct err *err);
 
+/* All mailboxes get a new UIDVALIDITY: uids may have been given out that are forgotten now. */
+int store_new_uidvalidity(struct store *s, struct err *err);
+/* The lock and nothing else, for fsck: index_open() and apply_record() may follow. */
+int store_open_alone(int dir, const char *path, struct store **out, struct err *err);
+
 int readers_start(struct store *s, struct err *err);
 void readers_stop(struct store *s);
 
@@ -139,13 +148,16 @@ void checkpoint_consider(struct store *s);
 uint64_t store_held_from(struct store *s);
 void snapshot_init(struct store *s);
 int snapshot_start(struct store *s, struct err *err); /* the index is open */
-void snapshot_stop(struct store *s);                  /* after all connections to it are closed */
+int snapshot_before_upgrade(struct store *s, struct err *err);
+void snapshot_stop(struct store *s); /* after all connections to it are closed */
 /* On the checkpoints' thread, with its connection: make one when it is due. */
 void snapshot_consider(struct store *s, struct db *db);
 /* Who makes a checkpoint must have this; false: a snapshot is being copied. */
 bool snapshot_main_file_try(struct store *s);
 void snapshot_main_file_end(struct store *s);
 
+/* trace.db goes on from there: what lies before cannot be read along. No follower runs. */
+int trace_skip(struct store *s, const struct slog_position *to, struct err *err);
 int follower_start(struct store *s, struct err *err);
 void follower_stop(struct store *s);
 void follower_tell(struct store *s, uint64_t sequence);

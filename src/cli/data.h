@@ -1,0 +1,15 @@
+/* data.h - a data directory without a server: for fsck, backup and restore. */
+#ifndef CLI_DATA_H
+#define CLI_DATA_H
+
+#include "cli/cli.h"
+
+/* Open the data directory (NULL: the configured one), become the owner of what is in it when we
+ * are root, so that no file changes hands, and stand in it: SQLite names its files from there. The
+ * descriptor, or -1. */
+int cli_data_enter(struct cli *c, const char *path, struct err *err);
+
+/* Take the value that follows an option. NULL: there is none, and the usage has been said. */
+const char *cli_value(struct cli *c, const char *option);
+
+#endif

@@ -1,0 +1,131 @@
+/* fsck.c - eilpost fsck: is everything there, does it fit together, and put it right.
+ *
+ * Exit codes are those of fsck(8) where it is about what was found: 0 nothing is wrong, 1 all that
+ * was wrong is put right, 4 something is not; else sysexits (75: the server is running). */
+#include "store/fsck.h"
+#include "cli/cli.h"
+#include "cli/data.h"
+#include "cli/table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { RIGHT = 0, PUT_RIGHT = 1, STILL_WRONG = 4 };
+
+struct wish {
+	const char *data;
+	struct fsck_options o;
+	struct table table;
+	bool json;
+};
+
+static const char *kind(const struct fsck_finding *f)
+{
+	if (f->severity == FSCK_NOTE)
+		return "note";
+	if (f->severity == FSCK_LOST)
+		return "lost";
+	return f->repaired ? "repaired" : "wrong";
+}
+
+static void found(void *arg, const struct fsck_finding *f)
+{
+	struct wish *w = arg;
+
+	if (!w->json) {
+		printf("%-9s %s\n", kind(f), f->text);
+		return;
+	}
+	table_str(&w->table, str_c(f->check));
+	table_str(&w->table, str_c(kind(f)));
+	table_bool(&w->table, f->repaired);
+	table_str(&w->table, str_c(f->text));
+}
+
+static int code_of(const struct fsck_result *r)
+{
+	return r->wrong == 0 ? RIGHT : r->wrong == r->repaired ? PUT_RIGHT : STILL_WRONG;
+}
+
+static void say_end(const struct wish *w, const struct fsck_result *r, bool online)
+{
+	if (w->json)
+		return;
+	if (!online)
+		printf("%" PRIu64 " records in %" PRIu64 " segments, %" PRIu64 " bodies (%" PRIu64
+		       " in files of their own)\n",
+			r->records, r->segments, r->bodies, r->blobs);
+	if (r->wrong == 0)
+		puts(online ? "The index is right. The server is running: log and bodies were not"
+			      " looked at; stop it for that."
+			    : "All is right.");
+	else if (r->wrong == r->repaired)
+		printf("%" PRIu64 " things were wrong and are put right.\n", r->wrong);
+	else if (r->index_unusable)
+		puts("The index cannot be used. `eilpost fsck --rebuild` makes it anew from a"
+		     " snapshot and the log.");
+	else
+		printf("%" PRIu64 " things are wrong, %" PRIu64 " of them put right%s\n", r->wrong,
+			r->repaired,
+			w->o.repair || w->o.rebuild
+				? "."
+				: "; `eilpost fsck --repair` puts right what it can.");
+}
+
+/* The server has the lock: read what can be read beside it. */
+static int run_online(
+	struct cli *c, struct wish *w, int dir, struct fsck_result *r, struct err *err)
+{
+	if (w->o.repair || w->o.rebuild)
+		return err_set(err, ERR_TEMP, "the server is running: stop it first");
+	(void)c;
+	return fsck_online(dir, &w->o, r, err);
+}
+
+static int run(struct cli *c, struct wish *w)
+{
+	struct err err = ERR_INIT;
+	struct fsck_result r = { 0 };
+	bool online = false;
+	int code, dir = cli_data_enter(c, w->data, &err);
+	int result = dir >= 0 ? fsck_run(dir, &w->o, &r, &err) : -1;
+
+	if (dir >= 0 && result < 0 && err.kind == ERR_EXISTS) {
+		online = true;
+		result = run_online(c, w, dir, &r, &err);
+	}
+	if (w->json)
+		table_end(&w->table);
+	if (result == 0)
+		say_end(w, &r, online);
+	code = result < 0 ? cli_fail(c, &err) : code_of(&r);
+	if (dir >= 0)
+		close(dir);
+	return code;
+}
+
+int cli_fsck(struct cli *c)
+{
+	struct wish w = { .table = TABLE(true, "check", "kind", "repaired", "text"),
+		.o = { .path = ".", .found = found } };
+	const char *arg;
+
+	w.json = c->json;
+	w.o.arg = &w;
+	while ((arg = cli_arg(c))) {
+		if (strcmp(arg, "--repair") == 0)
+			w.o.repair = true;
+		else if (strcmp(arg, "--rebuild") == 0)
+			w.o.rebuild = true;
+		else if (strcmp(arg, "--json") == 0)
+			w.json = true;
+		else if (strcmp(arg, "--data") != 0)
+			return cli_usage(c, "\"%s\" is not known", arg);
+		else if (!(w.data = cli_value(c, arg)))
+			return EX_USAGE;
+	}
+	return run(c, &w);
+}

@@ -1,0 +1,240 @@
+#include "store/fsck.h"
+#include "base/clock.h"
+#include "db/sqlite.h"
+#include "store/fsck_private.h"
+#include "store/io.h"
+#include "store/store_private.h"
+#include "store/trace.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TEXT = 800 };
+
+void fsck_say(struct fsck *f, const char *check, enum fsck_severity severity, bool repaired,
+	const char *fmt, ...)
+{
+	struct fsck_finding finding = {
+		.check = check, .severity = severity, .repaired = repaired
+	};
+	char text[TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	for (char *p = text; *p; p++)
+		if (is_ctl(*p)) /* names are what others have chosen */
+			*p = '?';
+	finding.text = text;
+	f->out->wrong += severity != FSCK_NOTE;
+	f->out->lost += severity == FSCK_LOST;
+	f->out->repaired += severity != FSCK_NOTE && repaired;
+	if (f->o->found)
+		f->o->found(f->o->arg, &finding);
+}
+
+void fsck_url(const struct fsck *f, char url[FSCK_URL], const char *name)
+{
+	if (f->o->path)
+		snprintf(url, FSCK_URL, "sqlite:%s/%s", f->o->path, name);
+	else
+		snprintf(url, FSCK_URL, "sqlite:/proc/self/fd/%d/%s", f->dir, name);
+}
+
+/* Reading only: version and position. -1: it cannot be used. */
+static int open_index(struct fsck *f, struct err *err)
+{
+	struct counters next;
+	char url[FSCK_URL];
+	int64_t version;
+
+	fsck_url(f, url, "index.db");
+	if (db_open(&f->db, url, DB_READ, err) < 0 || index_version(f->db, &version, err) < 0)
+		return -1;
+	if (version == INDEX_VERSION)
+		return index_position(f->db, &f->at, &next, err);
+	return err_set(err, ERR_PERM,
+		version > INDEX_VERSION ? "it is of a newer version of this program"
+					: "it is of an older version; start the server once, or use"
+					  " --rebuild");
+}
+
+/* Damage of the log before this position does not matter any more. */
+static int find_safe(struct fsck *f, struct err *err)
+{
+	struct snapshot kept[SNAPSHOTS_KEPT];
+	int n = snapshot_list(f->dir, kept, SNAPSHOTS_KEPT, err);
+
+	if (n > 0)
+		f->safe_sequence = kept[n - 1].sequence;
+	return n < 0 ? -1 : 0;
+}
+
+static int check_all(struct fsck *f, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int r;
+
+	if (open_index(f, &why) < 0) {
+		fsck_say(
+			f, "index.open", FSCK_WRONG, false, "index.db cannot be used: %s", why.msg);
+		f->out->index_unusable = true;
+	} else {
+		f->out->index_unusable = !fsck_index_is_whole(f);
+	}
+	r = fsck_check_log(f, err);
+	if (r == 0 && !f->out->index_unusable &&
+		(fsck_check_index(f, false, err) < 0 || fsck_check_bodies(f, err) < 0))
+		r = -1;
+	db_close(&f->db);
+	return r;
+}
+
+/* ---- repair ---- */
+
+/* The main file takes all of the write-ahead log, and is copied: from here on the log before it is
+ * not needed to make the index anew. */
+static int make_snapshot(struct fsck *f, struct store *s, bool alone, struct err *err)
+{
+	struct snapshot made, kept[16];
+	uint32_t left = 0;
+	int n, fd, r;
+
+	if (db_sqlite_checkpoint(s->index, DB_TRUNCATE, &left, err) < 0)
+		return -1;
+	if (left)
+		return err_set(err, ERR_TEMP, "somebody else reads index.db");
+	db_close(&s->index);
+	fd = io_open(f->dir, "index.db", O_RDONLY, err);
+	if (fd < 0)
+		return -1;
+	r = snapshot_copy(f->dir, fd, s->at.segment, s->at.sequence, &made, err);
+	close(fd);
+	n = r == 0 && alone ? snapshot_list(f->dir, kept, 16, err) : r;
+	for (int i = 0; i < n; i++)
+		if (strcmp(kept[i].name, made.name) != 0 &&
+			io_remove(f->dir, kept[i].name, err) < 0)
+			return -1;
+	return n < 0 ? -1 : 0;
+}
+
+static int give_uidvalidity(struct txn *t, struct store_job *job, struct err *err)
+{
+	int64_t last = 0;
+	const int64_t now = clock_wall();
+
+	(void)job;
+	if (db_int(t->view.db, &last, "SELECT max(next_uidvalidity) FROM account", DB_NOARGS, err) <
+		0)
+		return -1;
+	return emit_uidvalidity_given(
+		t, &(struct effect_uidvalidity_given){ (uint32_t)(last > now ? last : now) }, err);
+}
+
+int store_new_uidvalidity(struct store *s, struct err *err)
+{
+	struct store_job job = { .write = give_uidvalidity };
+	int r = store_run(s, &job, err);
+
+	store_job_free(&job);
+	return r;
+}
+
+/* Uids that were given out may be given out again for other mail. */
+static int new_uidvalidity(struct fsck *f, struct err *err)
+{
+	const struct store_options o = { .path = f->o->path };
+	struct store *s;
+	int r;
+
+	if (store_open(f->dir, &o, &s, err) < 0)
+		return -1;
+	r = store_new_uidvalidity(s, err);
+	store_close(&s);
+	return r;
+}
+
+/* The index is open and follows the log to its end. */
+static int put_right(struct fsck *f, struct store *s, uint64_t losses, struct err *err)
+{
+	f->db = s->index;
+	if (fsck_check_index(f, true, err) < 0 || fsck_check_bodies(f, err) < 0)
+		return -1;
+	if (losses && trace_skip(s, &s->at, err) < 0)
+		return -1;
+	return make_snapshot(f, s, losses != 0, err);
+}
+
+static int repair(struct fsck *f, struct store *s, uint64_t *losses, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (f->o->rebuild)
+		return fsck_rebuild(f, s, losses, err);
+	if (open_index(f, &why) < 0 || !fsck_index_is_whole(f)) {
+		if (why.kind != ERR_NONE)
+			fsck_say(f, "index.open", FSCK_WRONG, false, "index.db cannot be used: %s",
+				why.msg);
+		f->out->index_unusable = true;
+		return 1;
+	}
+	db_close(&f->db);
+	if (index_open(s, err) < 0)
+		return -1;
+	f->db = s->index;
+	return fsck_salvage(f, s, losses, err);
+}
+
+static int repair_all(struct fsck *f, struct err *err)
+{
+	uint64_t losses = 0;
+	struct store *s;
+	int r;
+
+	if (store_open_alone(f->dir, f->o->path, &s, err) < 0)
+		return -1;
+	r = repair(f, s, &losses, err);
+	if (r == 0)
+		r = put_right(f, s, losses, err);
+	store_close(&s);
+	if (r == 0 && losses)
+		r = new_uidvalidity(f, err);
+	return r < 0 ? -1 : 0;
+}
+
+int fsck_run(int dir, const struct fsck_options *o, struct fsck_result *out, struct err *err)
+{
+	struct fsck f = { .dir = dir, .o = o, .out = out };
+	struct store *lock;
+	int r;
+
+	*out = (struct fsck_result){ 0 };
+	if (find_safe(&f, err) < 0)
+		return -1;
+	if (o->repair || o->rebuild)
+		return repair_all(&f, err);
+	if (store_open_alone(dir, o->path, &lock, err) < 0)
+		return -1;
+	r = check_all(&f, err);
+	store_close(&lock);
+	return r;
+}
+
+int fsck_online(int dir, const struct fsck_options *o, struct fsck_result *out, struct err *err)
+{
+	struct fsck f = { .dir = dir, .o = o, .out = out };
+	int r = -1;
+
+	*out = (struct fsck_result){ 0 };
+	if (open_index(&f, err) == 0)
+		r = fsck_check_index(&f, false, err);
+	else
+		err_wrap(err, "index.db");
+	db_close(&f.db);
+	return r;
+}

@@ -1,0 +1,210 @@
+/* Every body that the index knows is read and compared with its checksum; files that no body names
+ * are told. */
+#include "base/crc32c.h"
+#include "store/blob.h"
+#include "store/fsck_private.h"
+#include "store/io.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PIECE = 1 << 20, PATH = 64 };
+
+struct body {
+	uint64_t id, segment, place, size;
+	uint32_t checksum;
+	char blob[BLOB_NAME];
+};
+
+/* The file that was read last stays open: bodies come in the order of the log. */
+struct reading {
+	struct fsck *f;
+	int fd;
+	uint64_t segment;
+	struct buf piece;
+	struct buf right; /* ids of those that are marked for no reason */
+};
+
+static void file_name(const struct body *b, char name[PATH])
+{
+	char segment[SLOG_NAME];
+
+	if (b->blob[0]) {
+		snprintf(name, PATH, "blob/%.2s/%s", b->blob, b->blob + 2);
+	} else {
+		slog_segment_name(segment, b->segment, ".seg");
+		snprintf(name, PATH, "%s", segment);
+	}
+}
+
+static int open_file(struct reading *r, const struct body *b, const char *name, struct err *err)
+{
+	if (r->fd >= 0 && !b->blob[0] && r->segment == b->segment)
+		return 0;
+	if (r->fd >= 0)
+		close(r->fd);
+	r->segment = b->blob[0] ? 0 : b->segment;
+	r->fd = io_open(r->f->dir, name, O_RDONLY, err);
+	return r->fd < 0 ? -1 : 0;
+}
+
+static int sum_body(struct reading *r, const struct body *b, struct err *err)
+{
+	uint32_t sum = 0;
+	char name[PATH];
+
+	file_name(b, name);
+	if (open_file(r, b, name, err) < 0)
+		return -1;
+	for (uint64_t at = 0; at < b->size;) {
+		size_t n = b->size - at < PIECE ? (size_t)(b->size - at) : PIECE;
+
+		if (io_read(r->fd, name, b->place + at, r->piece.p, n, err) < 0)
+			return -1;
+		sum = crc32c(sum, r->piece.p, n);
+		at += n;
+	}
+	return sum == b->checksum
+		? 0
+		: err_set(err, ERR_PERM, "%s: its bytes are not those that were stored", name);
+}
+
+/* Who has lost it: the first message that shows it. */
+static void tell_lost(struct fsck *f, const struct body *b, const struct err *why)
+{
+	char who[600] = "no message shows it";
+	struct err err = ERR_INIT;
+	struct rows *r = NULL;
+
+	if (db_query(f->db, &r,
+		    "SELECT 'message ' || t.uid || ' in ' || coalesce(m.name, 'a removed folder')"
+		    " || ' of ' || coalesce(a.login, 'a removed account') FROM entry t"
+		    " JOIN mailbox m ON m.account = t.account AND m.id = t.mailbox"
+		    " JOIN account a ON a.id = t.account WHERE t.body = $1"
+		    " UNION ALL SELECT 'a message in the queue, from <' || q.sender || '>'"
+		    " FROM queue_message q WHERE q.body = $1",
+		    DB_ARGS(DB_I((int64_t)b->id)), &err) == 0 &&
+		rows_next(r, &err) == 1)
+		snprintf(who, sizeof who, STR_F, STR_A(rows_str(r, 0)));
+	rows_free(&r);
+	fsck_say(f, "body.damage", FSCK_LOST, false, "body %" PRIu64 " (%s) cannot be read: %s",
+		b->id, who, why->msg);
+}
+
+/* It was marked when somebody could not read it: the disk gives the right bytes again. */
+static void tell_well_again(struct reading *r, const struct body *b)
+{
+	fsck_say(r->f, "body.marked", FSCK_WRONG, r->f->o->repair || r->f->o->rebuild,
+		"body %" PRIu64 " is marked as damaged, and its bytes are right", b->id);
+	buf_add(&r->right, str_make(&b->id, sizeof b->id));
+}
+
+static int unmark(struct reading *r, struct err *err)
+{
+	struct str ids = buf_str(&r->right);
+	uint64_t id;
+
+	for (; ids.n >= sizeof id; ids = str_from(ids, sizeof id)) {
+		memcpy(&id, ids.p, sizeof id);
+		if (db_exec(r->f->db, "UPDATE body SET damaged = 0 WHERE id = $1",
+			    DB_ARGS(DB_I((int64_t)id)), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int check_rows(struct reading *reading, struct rows *r, struct err *err)
+{
+	int got;
+
+	while ((got = rows_next(r, err)) == 1) {
+		struct body b = { .id = (uint64_t)rows_int(r, 0),
+			.segment = (uint64_t)rows_int(r, 1),
+			.place = rows_str(r, 3).n ? 0 : (uint64_t)rows_int(r, 2),
+			.size = (uint64_t)rows_int(r, 4),
+			.checksum = (uint32_t)rows_int(r, 5) };
+		struct err why = ERR_INIT;
+
+		str_z(rows_str(r, 3), b.blob, sizeof b.blob);
+		reading->f->out->bodies++;
+		reading->f->out->blobs += b.blob[0] != 0;
+		if (sum_body(reading, &b, &why) < 0)
+			tell_lost(reading->f, &b, &why);
+		else if (rows_int(r, 6))
+			tell_well_again(reading, &b);
+	}
+	return got;
+}
+
+static bool is_named(struct fsck *f, const char *folder, const char *file)
+{
+	struct err err = ERR_INIT;
+	char name[BLOB_NAME];
+	int64_t id;
+
+	snprintf(name, sizeof name, "%.2s%.30s", folder, file);
+	return db_int(f->db, &id, "SELECT id FROM body WHERE blob = $1", DB_ARGS(DB_T(str_c(name))),
+		       &err) != 0;
+}
+
+/* The server removes them itself, an hour after nobody came to name them. */
+static uint64_t count_unnamed(struct fsck *f, const char *folder)
+{
+	char path[PATH];
+	struct dirent *e;
+	uint64_t n = 0;
+	int fd;
+	DIR *d;
+
+	snprintf(path, sizeof path, "blob/%s", folder);
+	fd = openat(f->dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d = fd >= 0 ? fdopendir(fd) : NULL;
+	while (d && (e = readdir(d)))
+		n += e->d_name[0] != '.' && !is_named(f, folder, e->d_name);
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static void check_unnamed(struct fsck *f)
+{
+	uint64_t n = 0;
+	char folder[3];
+
+	for (unsigned i = 0; i < 256; i++) {
+		snprintf(folder, sizeof folder, "%02x", i);
+		n += count_unnamed(f, folder);
+	}
+	if (n)
+		fsck_say(f, "blob.unnamed", FSCK_NOTE, false,
+			"%" PRIu64 " files of blob/ belong to no message; the server removes them",
+			n);
+}
+
+int fsck_check_bodies(struct fsck *f, struct err *err)
+{
+	struct reading reading = { .f = f, .fd = -1, .piece = BUF(PIECE), .right = BUF(1 << 26) };
+	struct rows *r = NULL;
+	int result = -1;
+
+	if (!buf_room(&reading.piece, PIECE))
+		return err_set(err, ERR_TEMP, "out of memory to read bodies");
+	if (db_query(f->db, &r,
+		    "SELECT id, segment, place, blob, size, checksum, damaged FROM body"
+		    " ORDER BY segment, place",
+		    DB_NOARGS, err) == 0)
+		result = check_rows(&reading, r, err);
+	rows_free(&r);
+	if (reading.fd >= 0)
+		close(reading.fd);
+	if (result == 0 && (f->o->repair || f->o->rebuild))
+		result = unmark(&reading, err);
+	buf_free(&reading.piece);
+	buf_free(&reading.right);
+	check_unnamed(f);
+	return result;
+}

@@ -1,0 +1,514 @@
+/* The index follows the log again, over whatever damage there is; and the index made anew.
+ *
+ * As long as nothing is missing the records are applied as at a start. From the first gap on, or
+ * when the log does not go back to its beginning, each effect is tried for itself: what refers to
+ * an account or a folder that nothing has made is given one, by the names that it carries, and what
+ * does not fit is told and passed over. The counters are put right afterwards (fsck_index.c). */
+#include "store/apply_private.h"
+#include "store/fsck_private.h"
+#include "store/io.h"
+#include "store/names.h"
+#include "store/store_private.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { COMMIT_EVERY = 1000, AGAIN_PIECE = 1 << 20 };
+/* Numbers of domains and addresses that the log has lost: no record has one so high. */
+#define MADE_UP (UINT64_C(1) << 32)
+
+struct salvage {
+	struct fsck *f;
+	struct store *s;
+	struct apply apply;
+	bool lenient;
+	uint64_t losses, count;
+	uint64_t after; /* records up to this sequence are in the index */
+	struct slog_position last;
+	struct buf one; /* an effect put together anew */
+};
+
+/* ---- what nothing has made ---- */
+
+/* *id: of the domain. */
+static int ensure_domain(struct salvage *v, struct str name, int64_t *id, struct err *err)
+{
+	struct db *db = v->s->index;
+	int got = db_int(db, id, "SELECT id FROM domain WHERE name = $1", DB_ARGS(DB_T(name)), err);
+
+	if (got)
+		return got < 0 ? -1 : 0;
+	return db_int(db, id,
+		       "INSERT INTO domain (id, name, kind) SELECT CASE WHEN max(id) >= $1"
+		       " THEN max(id) + 1 ELSE $1 END, $2, 1 FROM (SELECT id FROM domain"
+		       " UNION ALL SELECT 0) x RETURNING id",
+		       DB_ARGS(ID(MADE_UP), DB_T(name)), err) < 0
+		? -1
+		: 0;
+}
+
+static int ensure_address(struct salvage *v, uint64_t account, struct str login, struct err *err)
+{
+	struct str local, name;
+	int64_t domain = 0;
+
+	if (!str_rcut(login, '@', &local, &name))
+		return 0;
+	if (ensure_domain(v, name, &domain, err) < 0)
+		return -1;
+	return db_exec(v->s->index,
+		"INSERT INTO address (id, domain, local, account) SELECT CASE WHEN max(id) >= $1"
+		" THEN max(id) + 1 ELSE $1 END, $2, $3, $4 FROM (SELECT id FROM address"
+		" UNION ALL SELECT 0) x WHERE 1 = 1 ON CONFLICT DO NOTHING",
+		DB_ARGS(ID(MADE_UP), DB_I(domain), DB_T(local), ID(account)), err);
+}
+
+static int ensure_account(struct salvage *v, uint64_t account, struct str login, struct err *err)
+{
+	int64_t there;
+	char other[64];
+	int got = db_int(v->s->index, &there, "SELECT id FROM account WHERE id = $1",
+		DB_ARGS(ID(account)), err);
+
+	if (got)
+		return got < 0 ? -1 : 0;
+	got = db_int(v->s->index, &there, "SELECT id FROM account WHERE login = $1",
+		DB_ARGS(DB_T(login)), err);
+	if (got < 0)
+		return -1;
+	snprintf(other, sizeof other, "recovered-%" PRIu64 "@localhost", account);
+	if (got == 1 || login.n == 0)
+		login = str_c(other);
+	apply_at_least(&v->s->next.account, account);
+	if (db_exec(v->s->index,
+		    "INSERT INTO account (id, login, full_name, enabled, created, removed, modseq,"
+		    " next_email, next_mailbox, next_uidvalidity)"
+		    " VALUES ($1, $2, '', 1, 0, 0, 0, 1, 1, 1)",
+		    DB_ARGS(ID(account), DB_T(login)), err) < 0)
+		return -1;
+	fsck_say(v->f, "rebuild.account", FSCK_WRONG, true,
+		"account " STR_F
+		" comes back by the name that its mail carries; it needs a password",
+		STR_A(login));
+	return ensure_address(v, account, login, err);
+}
+
+static int ensure_mailbox(
+	struct salvage *v, uint64_t account, uint64_t mailbox, struct str name, struct err *err)
+{
+	int64_t there;
+	char other[64];
+	int got =
+		db_int(v->s->index, &there, "SELECT id FROM mailbox WHERE account = $1 AND id = $2",
+			DB_ARGS(ID(account), ID(mailbox)), err);
+
+	if (got == 0)
+		got = ensure_account(v, account, STR(""), err) < 0 ? -1 : 0;
+	if (got)
+		return got < 0 ? -1 : 0;
+	got = db_int(v->s->index, &there, "SELECT id FROM mailbox WHERE account = $1 AND name = $2",
+		DB_ARGS(ID(account), DB_T(name)), err);
+	if (got < 0)
+		return -1;
+	snprintf(other, sizeof other, "Recovered-%" PRIu64, mailbox);
+	if (got == 1 || name.n == 0)
+		name = str_c(other);
+	return db_exec(v->s->index,
+		"INSERT INTO mailbox (account, id, name, uses, uidvalidity, uidnext, modseq,"
+		" messages, unseen, deleted, bytes, recent_from, keywords, created, changed,"
+		" removed) VALUES ($1, $2, $3, 0, 1, 1, 0, 0, 0, 0, 0, 1, '', 0, 0, 0)",
+		DB_ARGS(ID(account), ID(mailbox), DB_T(name)), err);
+}
+
+/* ---- one effect ---- */
+
+/* Each row for itself: those of entries that are not there are passed over. */
+static int apply_flag_rows(struct salvage *v, struct str fields, struct err *err)
+{
+	struct effect_flags all, one;
+	struct effect_flags_row row;
+	struct err ignored = ERR_INIT;
+
+	if (!effect_flags_get(fields, &all))
+		return err_set(err, ERR_PROTO, "malformed flags");
+	one = all;
+	while (effect_flags_row_next(&all.rows, &row)) {
+		buf_clear(&v->one);
+		effect_flags_row_put(&v->one, &row);
+		one.rows = buf_str(&v->one);
+		if (db_save(v->s->index, err) < 0)
+			return -1;
+		if (apply_flags(&v->apply, &one, &ignored) == 0 ? db_keep(v->s->index, err) < 0
+								: db_undo(v->s->index, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A body that moved when its segment was emptied: what it says about who refers to it is all there
+ * is when that segment is gone. */
+static int bring_email(struct salvage *v, const struct effect_body_moved *m,
+	const struct effect_moved_email *e, struct err *err)
+{
+	if (ensure_account(v, e->account, e->login, err) < 0)
+		return -1;
+	return db_exec(v->s->index,
+		"INSERT INTO email (account, id, thread, body, size, received, links, created, "
+		"prefix)"
+		" VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7) ON CONFLICT DO NOTHING",
+		DB_ARGS(ID(e->account), ID(e->id), ID(e->thread), ID(m->id),
+			ID(m->size + e->prefix.n), DB_I(e->received), DB_B(e->prefix)),
+		err);
+}
+
+static int bring_entry(struct salvage *v, const struct effect_moved_entry *e, struct err *err)
+{
+	if (e->expunged)
+		return 0;
+	if (ensure_mailbox(v, e->account, e->mailbox, e->name, err) < 0)
+		return -1;
+	return db_exec(v->s->index,
+		"INSERT INTO entry (account, mailbox, uid, email, thread, body, size, prefix_size,"
+		" received, saved, created, modseq, flags, keywords)"
+		" SELECT $1, $2, $3, id, thread, body, size, length(prefix), $5, $6, 0, 0, $7, $8"
+		" FROM email WHERE account = $1 AND id = $4 ON CONFLICT DO NOTHING",
+		DB_ARGS(ID(e->account), ID(e->mailbox), DB_I(e->uid), ID(e->email),
+			DB_I(e->received), DB_I(e->saved), DB_I(e->flags), DB_T(e->keywords)),
+		err);
+}
+
+/* What was on its way out waits until somebody looks at it: nobody knows what became of it. */
+static int bring_queued(struct salvage *v, const struct effect_body_moved *m,
+	const struct effect_moved_queued *q, struct err *err)
+{
+	struct str rest = q->rcpts;
+
+	if (db_exec(v->s->index,
+		    "INSERT INTO queue_message (id, account, sender, arrived, size, flags, envid, "
+		    "ret,"
+		    " body, waiting, prefix) VALUES ($1, $2, $3, $4, $5, $6, '', 0, $7, 0, $8)"
+		    " ON CONFLICT DO NOTHING",
+		    DB_ARGS(ID(q->id), ID(q->account), DB_T(q->sender), DB_I(q->arrived),
+			    ID(m->size + q->prefix.n), DB_I(q->flags), ID(m->id), DB_B(q->prefix)),
+		    err) < 0)
+		return -1;
+	while (rest.n && db_changes(v->s->index) > 0) {
+		struct str address = str_word(&rest, ' '), local, domain;
+		uint64_t id = v->s->next.rcpt++;
+
+		if (!str_rcut(address, '@', &local, &domain))
+			domain = STR("");
+		if (db_exec(v->s->index,
+			    "INSERT INTO queue_rcpt (id, message, domain, address, orcpt, notify,"
+			    " state, attempts, next, code, status, reply, remote, delay_told)"
+			    " VALUES ($1, $2, $3, $4, '', 0, $5, 0, $6, 0, '', $7, '', 0)",
+			    DB_ARGS(ID(id), ID(q->id), DB_T(domain), DB_T(address),
+				    DB_I(STORE_HELD), DB_I(INT64_MAX),
+				    DB_T(STR("brought back from the log: held"))),
+			    err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int bring_moved(struct salvage *v, struct str fields, struct err *err)
+{
+	struct effect_moved_email email;
+	struct effect_moved_entry entry;
+	struct effect_moved_queued queued;
+	struct effect_body_moved m;
+
+	if (!effect_body_moved_get(fields, &m))
+		return err_set(err, ERR_PROTO, "malformed move of a body");
+	apply_at_least(&v->s->next.body, m.id);
+	if (db_exec(v->s->index,
+		    "INSERT INTO body (id, segment, place, blob, size, checksum, links, facts)"
+		    " VALUES ($1, $2, $3, $4, $5, $6, 0, $7)"
+		    " ON CONFLICT (id) DO UPDATE SET segment = $2, place = $3",
+		    DB_ARGS(ID(m.id), ID(v->apply.segment), ID(v->apply.place),
+			    m.blob.n ? DB_T(m.blob) : DB_NIL, ID(m.size), DB_I(m.checksum),
+			    DB_B(m.facts)),
+		    err) < 0)
+		return -1;
+	while (effect_moved_email_next(&m.emails, &email))
+		if (bring_email(v, &m, &email, err) < 0)
+			return -1;
+	while (effect_moved_entry_next(&m.entries, &entry))
+		if (bring_entry(v, &entry, err) < 0)
+			return -1;
+	while (effect_moved_queued_next(&m.queued, &queued))
+		if (bring_queued(v, &m, &queued, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int make_room(struct salvage *v, uint16_t number, struct str fields, struct err *err)
+{
+	struct effect_email email;
+	struct effect_entries entries;
+
+	if (number == EFFECT_email && effect_email_get(fields, &email))
+		return ensure_account(v, email.account, email.login, err);
+	if (number == EFFECT_entries && effect_entries_get(fields, &entries))
+		return ensure_mailbox(v, entries.account, entries.mailbox, entries.name, err);
+	return 0;
+}
+
+static int try_effect(struct salvage *v, const struct slog_record *r, uint16_t number,
+	struct str fields, struct str whole, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (number == EFFECT_flags)
+		return apply_flag_rows(v, fields, err);
+	if (db_save(v->s->index, err) < 0)
+		return -1;
+	if (number == EFFECT_body_moved ? bring_moved(v, fields, &why) == 0
+					: make_room(v, number, fields, &why) == 0 &&
+				apply_record(&v->apply, whole, &why) == 0)
+		return db_keep(v->s->index, err);
+	if (db_undo(v->s->index, err) < 0)
+		return -1;
+	v->losses++;
+	fsck_say(v->f, "rebuild.effect", FSCK_LOST, true,
+		"record %" PRIu64 ": %s does not fit what is there: %s", r->sequence,
+		effect_name(number) ? effect_name(number) : "something unknown", why.msg);
+	return 0;
+}
+
+static int apply_lenient(struct salvage *v, const struct slog_record *r, struct err *err)
+{
+	struct str rest = r->effects, before = rest, fields;
+	uint16_t number;
+
+	while (effect_next(&rest, &number, &fields)) {
+		if (try_effect(v, r, number, fields, str_head(before, before.n - rest.n), err) < 0)
+			return -1;
+		before = rest;
+	}
+	return 0;
+}
+
+/* ---- the walk ---- */
+
+static int on_record(void *arg, const struct slog_record *r, struct err *err)
+{
+	struct salvage *v = arg;
+
+	v->last = r->after;
+	if (r->sequence <= v->after)
+		return 0;
+	if (v->count == 0 && r->sequence != v->after + 1 && !v->lenient) {
+		v->lenient = true;
+		v->losses++;
+		fsck_say(v->f, "rebuild.start", FSCK_NOTE, false,
+			"the log does not go back to where this begins (record %" PRIu64
+			"): mail comes back by the names that it carries",
+			v->after + 1);
+	}
+	/* As at a start: only a record of a later batch proves that those before are on the disk.
+	 */
+	if (v->count % COMMIT_EVERY == COMMIT_EVERY - 1 && db_in_transaction(v->s->index) &&
+		r->batch != v->s->at.batch && db_commit(v->s->index, err) < 0)
+		return -1;
+	v->apply.segment = r->segment;
+	v->apply.place = r->offset + SLOG_RECORD_HEAD;
+	if (!db_in_transaction(v->s->index) && db_begin(v->s->index, err) < 0)
+		return -1;
+	if ((v->lenient ? apply_lenient(v, r, err) : apply_record(&v->apply, r->effects, err)) < 0)
+		return err_wrap(err, "record %" PRIu64, r->sequence);
+	v->count++;
+	return index_save(v->s, &r->after, err);
+}
+
+static int on_gap(void *arg, const struct log_gap *g, struct err *err)
+{
+	struct salvage *v = arg;
+
+	(void)err;
+	if (g->is_tail || (g->before && g->before <= v->after))
+		return 0;
+	v->lenient = true;
+	v->losses++;
+	fsck_say(v->f, "log.damage", FSCK_LOST, true,
+		"log/%010" PRIu64 ".seg %s (bytes %" PRIu64 " to %" PRIu64
+		"): what came after record %" PRIu64 "%s is lost",
+		g->segment, g->what, g->from, g->to, g->after,
+		g->before ? " and before the next that can be read" : "");
+	return 0;
+}
+
+/* The last record of the log that can be read is where new ones will follow. */
+static int stand_at_end(struct salvage *v, struct err *err)
+{
+	if (v->last.sequence == 0 || v->last.sequence == v->s->at.sequence)
+		return 0;
+	v->losses++;
+	fsck_say(v->f, "log.position", FSCK_LOST, true,
+		"the log ends with record %" PRIu64 ", and the index knows %" PRIu64
+		": bodies that lay between are lost",
+		v->last.sequence, v->s->at.sequence);
+	return index_save(v->s, &v->last, err);
+}
+
+/* After a failed flush the page cache shows what the disk may not have: so the last segment is
+ * written again in place, as recovery does with the last batch. */
+static int write_again(struct fsck *f, const struct slog_position *last, struct err *err)
+{
+	char name[SLOG_NAME], *piece = malloc(AGAIN_PIECE);
+	int fd = -1, r = piece ? 0 : err_set(err, ERR_TEMP, "out of memory");
+
+	slog_segment_name(name, last->segment, ".seg");
+	if (r == 0)
+		fd = r = io_open(f->dir, name, O_RDWR, err);
+	for (uint64_t at = 0; r >= 0 && at < last->offset; at += AGAIN_PIECE) {
+		uint64_t left = last->offset - at;
+		size_t n = left < AGAIN_PIECE ? (size_t)left : AGAIN_PIECE;
+
+		r = io_read(fd, name, at, piece, n, err);
+		if (r == 0)
+			r = io_write(fd, name, at, str_make(piece, n), err);
+	}
+	if (r >= 0)
+		r = io_flush(fd, name, err);
+	if (fd >= 0)
+		close(fd);
+	free(piece);
+	return r;
+}
+
+int fsck_salvage(struct fsck *f, struct store *s, uint64_t *losses, struct err *err)
+{
+	struct salvage v = { .f = f,
+		.s = s,
+		.apply = { .db = s->index, .next = &s->next, .space = &s->space },
+		.after = s->at.sequence,
+		.one = BUF(1 << 20) };
+	struct log_walk w = {
+		.dir = f->dir, .from = s->at.segment, .record = on_record, .gap = on_gap, .arg = &v
+	};
+	int r = log_walk(&w, err);
+
+	if (r == 0)
+		r = stand_at_end(&v, err);
+	if (r == 0 && v.count)
+		r = write_again(f, &v.last, err);
+	if (r == 0 && db_in_transaction(s->index))
+		r = db_commit(s->index, err);
+	if (r < 0)
+		db_rollback(s->index);
+	f->out->segments = w.segments;
+	f->out->records = w.records;
+	*losses += v.losses;
+	buf_free(&v.one);
+	return r;
+}
+
+/* ---- the index anew ---- */
+
+/* Where it stands must be a record of the log. */
+static bool fits_the_log(struct fsck *f, const struct slog_position *at)
+{
+	struct err err = ERR_INIT;
+	struct slog_cursor c;
+	int got;
+
+	slog_cursor_init(&c, f->dir, at);
+	got = slog_cursor_check(&c, &err);
+	slog_cursor_free(&c);
+	return got == 1;
+}
+
+static bool is_usable(struct fsck *f, const struct snapshot *s)
+{
+	struct err err = ERR_INIT;
+	struct slog_position at;
+	struct counters next;
+	char url[FSCK_URL];
+	int64_t version = 0;
+	bool ok;
+
+	fsck_url(f, url, "index.db");
+	ok = db_open(&f->db, url, DB_READ, &err) == 0 && fsck_index_is_whole(f) &&
+		index_version(f->db, &version, &err) == 0 && version > 0 &&
+		version <= INDEX_VERSION && index_position(f->db, &at, &next, &err) == 0 &&
+		fits_the_log(f, &at);
+	db_close(&f->db);
+	if (!ok)
+		fsck_say(f, "rebuild.snapshot", FSCK_NOTE, false, "%s cannot be used", s->name);
+	return ok;
+}
+
+static int put_snapshot(struct fsck *f, const struct snapshot *s, struct err *err)
+{
+	int from = io_open(f->dir, s->name, O_RDONLY, err), to = -1, r = -1;
+	uint64_t size;
+
+	if (from >= 0)
+		to = io_open(f->dir, "index.db.new", O_RDWR | O_CREAT | O_TRUNC, err);
+	if (to >= 0 && io_size(from, s->name, &size, err) == 0 &&
+		io_copy(from, s->name, to, "index.db.new", size, err) == 0 &&
+		io_flush(to, "index.db.new", err) == 0 &&
+		io_rename(f->dir, "index.db.new", "index.db", err) == 0)
+		r = io_flush_dir(f->dir, ".", err);
+	if (from >= 0)
+		close(from);
+	if (to >= 0)
+		close(to);
+	return r;
+}
+
+/* What a start would take for a part of the new one goes first. */
+static int set_aside(struct fsck *f, struct err *err)
+{
+	static const char *const names[][2] = { { "index.db", "index.db.broken" },
+		{ "index.db-wal", "index.db.broken-wal" } };
+
+	if (io_remove(f->dir, "index.db.broken", err) < 0 ||
+		io_remove(f->dir, "index.db.broken-wal", err) < 0)
+		return -1;
+	for (size_t i = 0; i < 2; i++)
+		if (faccessat(f->dir, names[i][0], F_OK, 0) == 0 &&
+			io_rename(f->dir, names[i][0], names[i][1], err) < 0)
+			return -1;
+	return io_remove(f->dir, "index.db-shm", err) < 0 ? -1 : io_flush_dir(f->dir, ".", err);
+}
+
+/* One that cannot be used is replaced by the next. */
+static int start_from_snapshot(struct fsck *f, struct err *err)
+{
+	static const char *const rests[] = { "index.db", "index.db-wal", "index.db-shm" };
+	struct snapshot kept[SNAPSHOTS_KEPT];
+	int n = snapshot_list(f->dir, kept, SNAPSHOTS_KEPT, err);
+
+	for (int i = 0; i < n; i++) {
+		if (put_snapshot(f, &kept[i], err) < 0)
+			return -1;
+		if (is_usable(f, &kept[i])) {
+			fsck_say(f, "rebuild.snapshot", FSCK_NOTE, false, "begun from %s",
+				kept[i].name);
+			return 0;
+		}
+		for (size_t k = 0; k < sizeof rests / sizeof *rests; k++)
+			if (io_remove(f->dir, rests[k], err) < 0)
+				return -1;
+	}
+	return n < 0 ? -1 : 0;
+}
+
+int fsck_rebuild(struct fsck *f, struct store *s, uint64_t *losses, struct err *err)
+{
+	uint64_t wrong = f->out->wrong;
+
+	if (set_aside(f, err) < 0 || start_from_snapshot(f, err) < 0)
+		return -1;
+	f->out->wrong = wrong; /* what was wrong with snapshots that are not used */
+	if (index_open(s, err) < 0)
+		return -1;
+	f->db = s->index;
+	return fsck_salvage(f, s, losses, err);
+}

@@ -1,0 +1,665 @@
+/* fsck: nothing is said of a store that is whole; whatever is broken is found, and what has one
+ * right answer is put right; the index made anew is the index that was there. */
+#include "store/fsck.h"
+#include "store/io.h"
+#include "store/snapshot.h"
+#include "store/store_help_test.h"
+#include "store/store_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct findings {
+	char checks[600]; /* " name name ..." */
+	struct fsck_result r;
+};
+
+static void note(void *arg, const struct fsck_finding *f)
+{
+	struct findings *all = arg;
+	size_t n = strlen(all->checks);
+
+	assert_true(f->text[0] != 0);
+	if (f->severity != FSCK_NOTE)
+		snprintf(all->checks + n, sizeof all->checks - n, " %s", f->check);
+	if (getenv("FSCK_TEST_SHOW"))
+		print_message("%s%s: %s\n", f->check, f->repaired ? " (repaired)" : "", f->text);
+}
+
+static struct findings run_fsck(int dir, bool repair, bool rebuild)
+{
+	struct findings all = { 0 };
+	const struct fsck_options o = {
+		.repair = repair, .rebuild = rebuild, .found = note, .arg = &all
+	};
+	struct err err = ERR_INIT;
+
+	if (fsck_run(dir, &o, &all.r, &err) < 0)
+		fail_msg("fsck: %s", err.msg);
+	return all;
+}
+
+static void is_clean(int dir)
+{
+	struct findings all = run_fsck(dir, false, false);
+
+	assert_string_equal(all.checks, "");
+	assert_int_equal(all.r.wrong, 0);
+}
+
+/* ---- a store with something of everything ---- */
+
+static int set_limits(struct txn *t, void *arg, struct err *err)
+{
+	(void)arg;
+	return directory_domain_quota(t, STR("example.org"), 1000, 1 << 24, err) < 0 ||
+			directory_account_quota(t, STR("bob@example.org"), 50, 0, err) < 0 ||
+			directory_identity_add(
+				t, STR("ann@example.org"), STR("a@other.example"), err) < 0
+		? -1
+		: 0;
+}
+
+static bool ignore_flag(
+	void *arg, uint32_t uid, uint32_t flags, struct str keywords, uint64_t modseq)
+{
+	(void)arg, (void)uid, (void)flags, (void)keywords, (void)modseq;
+	return true;
+}
+
+static struct str ranges(struct range_list *l, uint32_t first, uint32_t last)
+{
+	range_list_add_range(l, first, last);
+	return range_list_end(l);
+}
+
+static int copy_some(struct txn *t, const struct entry_copy *q, struct err *err)
+{
+	struct range_list from = RANGE_LIST, to = RANGE_LIST;
+	uint64_t modseq;
+	int r = entry_copy(t, q, &from, &to, &modseq, err);
+
+	range_list_free(&from);
+	range_list_free(&to);
+	return r;
+}
+
+static int mark_and_expunge(
+	struct txn *t, uint64_t mailbox, struct str read, struct str doomed, struct err *err)
+{
+	const struct entry_flags seen = { .account = 1,
+		.mailbox = mailbox,
+		.ranges = read,
+		.op = ENTRY_ADD,
+		.flags = STORE_SEEN,
+		.keywords = STR("work") };
+	struct range_list gone = RANGE_LIST, failed = RANGE_LIST;
+	uint64_t modseq;
+	uint32_t next;
+	int r = entry_set_flags(t, &seen, ignore_flag, NULL, &failed, &next, &modseq, err);
+
+	if (r == 0)
+		r = entry_expunge(t, 1, mailbox, doomed, true, &gone, &modseq, err);
+	range_list_free(&gone);
+	range_list_free(&failed);
+	return r;
+}
+
+/* Ann's INBOX: 1 to 3 copied to the archive, 2 moved there, 5 expunged, 1 read. */
+static int change_mail(struct txn *t, void *arg, struct err *err)
+{
+	struct range_list l[4] = { RANGE_LIST, RANGE_LIST, RANGE_LIST, RANGE_LIST };
+	struct mailbox inbox, archive;
+	int r = mailbox_find(&t->view, 1, STR("INBOX"), &inbox, err);
+
+	(void)arg;
+	if (r == 0)
+		r = mailbox_find(&t->view, 1, STR("Archive"), &archive, err);
+	if (r == 0)
+		r = copy_some(t,
+			&(struct entry_copy){ 1, inbox.id, ranges(&l[0], 1, 3), archive.id, false },
+			err);
+	if (r == 0)
+		r = copy_some(t,
+			&(struct entry_copy){ 1, inbox.id, ranges(&l[1], 2, 2), archive.id, true },
+			err);
+	if (r == 0)
+		r = mark_and_expunge(t, inbox.id, ranges(&l[2], 1, 1), ranges(&l[3], 5, 5), err);
+	for (int i = 0; i < 4; i++)
+		range_list_free(&l[i]);
+	return r;
+}
+
+static void fill(struct store *s)
+{
+	struct mail_test out = { .id = 50,
+		.sender = "ann@example.org",
+		.to = "x@far.example y@far.example",
+		.body = "out",
+		.anywhere = true };
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	add_account(s, "bob@example.org");
+	add_alias(s, "all@example.org", "ann@example.org bob@example.org");
+	if (change(s, set_limits, NULL, &err) < 0)
+		fail_msg("%s", err.msg);
+	for (uint64_t i = 1; i < 8; i++)
+		must_mail(s, i, i % 2 ? "ann@example.org" : "all@example.org", "hello");
+	if (mail(s, &out, &err) < 0 || change(s, change_mail, NULL, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void fill_and_close(void **state)
+{
+	struct store *s = open_store(state);
+
+	fill(s);
+	store_close(&s);
+}
+
+static void show_index(int dir, const char *file, struct buf *out)
+{
+	*out = BUF(1 << 22);
+	dump_index(dir, file, out);
+	buf_addc(out, 0);
+	assert_true(buf_ok(out));
+}
+
+static void must_show(int dir, const struct buf *before)
+{
+	struct buf now;
+
+	show_index(dir, "index.db", &now);
+	assert_string_equal(now.p, before->p);
+	buf_free(&now);
+}
+
+static void sql(int dir, const char *text)
+{
+	struct err err = ERR_INIT;
+	struct db *db = NULL;
+	char url[100];
+
+	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/index.db", dir);
+	if (db_open(&db, url, DB_WRITE, &err) < 0 || db_script(db, str_c(text), &err) < 0)
+		fail_msg("%s: %s", text, err.msg);
+	db_close(&db);
+}
+
+/* ---- what is whole ---- */
+
+static void of_a_store_that_is_whole_nothing_is_said(void **state)
+{
+	struct buf before;
+	int dir = test_dir(state);
+	struct findings all;
+
+	fill_and_close(state);
+	show_index(dir, "index.db", &before);
+	all = run_fsck(dir, false, false);
+	assert_string_equal(all.checks, "");
+	assert_int_equal(all.r.wrong, 0);
+	assert_true(all.r.records > 10 && all.r.bodies > 7);
+	must_show(dir, &before);
+	all = run_fsck(dir, true, false);
+	assert_int_equal(all.r.wrong, 0);
+	must_show(dir, &before);
+	buf_free(&before);
+}
+
+static void who_has_the_lock_is_not_disturbed(void **state)
+{
+	struct store *s = open_store(state);
+	const struct fsck_options o = { .repair = true };
+	struct fsck_result r;
+	struct err err = ERR_INIT;
+
+	fill(s);
+	assert_int_equal(fsck_run(test_dir(state), &o, &r, &err), -1);
+	assert_int_equal(err.kind, ERR_EXISTS);
+	add_account(s, "d@example.org"); /* and with it all that came before is committed */
+	assert_int_equal(fsck_online(test_dir(state), &(struct fsck_options){ 0 }, &r, &err), 0);
+	assert_int_equal(r.wrong, 0);
+	add_account(s, "e@example.org");
+	store_close(&s);
+	is_clean(test_dir(state));
+}
+
+/* ---- what is broken ---- */
+
+static const struct broken {
+	const char *check, *sql;
+	bool other; /* what was there does not come back, but all fits again */
+} broken[] = {
+	{ "mailbox.counters", "UPDATE mailbox SET messages = messages + 1, unseen = 77;\n" },
+	{ "mailbox.counters", "UPDATE mailbox SET bytes = 0, deleted = 3 WHERE id = 1;\n" },
+	{ "account.counters", "UPDATE account SET messages = 5, bytes = bytes - 1;\n" },
+	{ "domain.counters", "UPDATE domain SET messages = 0, bytes = 7;\n" },
+	{ "account.charged", "UPDATE account SET charged = 77 WHERE id = 2;\n", true },
+	{ "sending.known", "INSERT INTO sending VALUES (1, 0, 0, 0, 0, 0, 0, 0, 9);\n", true },
+	{ "mailbox.uidnext", "UPDATE mailbox SET uidnext = 1 WHERE account = 1 AND id = 1;\n" },
+	{ "account.modseq", "UPDATE account SET modseq = 1;\n", true },
+	{ "account.next", "UPDATE account SET next_email = 1, next_mailbox = 1;\n" },
+	{ "account.next", "UPDATE account SET next_uidvalidity = 1;\n" },
+	{ "next",
+		"UPDATE log_position SET next_domain = 1, next_account = 1, next_address = 1,"
+		" next_body = 1, next_rcpt = 1;\n" },
+	{ "email.links", "UPDATE email SET links = links + 3;\n" },
+	{ "email.links",
+		"INSERT INTO email SELECT account, 77, thread, body, size, received, 1,"
+		" created, prefix FROM email WHERE account = 1 AND id = 1;\n" },
+	{ "body.links", "UPDATE body SET links = 9;\n" },
+	{ "body.links",
+		"INSERT INTO body SELECT 77, segment, place, blob, size, checksum, 1, facts,"
+		" damaged FROM body WHERE id = 1;\n",
+		true },
+	{ "queue.waiting", "UPDATE queue_message SET waiting = 7;\n" },
+	{ "queue.message", "UPDATE queue_rcpt SET message = 99 WHERE domain = 'far.example';\n",
+		true },
+	{ "queue.body", "UPDATE queue_message SET body = 99;\n", true },
+	{ "email.body", "DELETE FROM body WHERE id = 1;\n", true },
+	{ "entry.body",
+		"DELETE FROM email WHERE account = 1;\n"
+		"DELETE FROM body WHERE id = 1;\n",
+		true },
+	{ "entry.email", "DELETE FROM email WHERE account = 1 AND id = 1;\n", true },
+	{ "entry.copies", "UPDATE entry SET body = 3, size = 9 WHERE account = 1 AND uid = 1;\n" },
+	{ "email.size", "UPDATE email SET size = 1;\n" },
+	{ "ghost.email", "UPDATE ghost SET email = 99;\n", true },
+	{ "entry.account", "DELETE FROM account WHERE id = 2;\n", true },
+	{ "entry.mailbox", "DELETE FROM mailbox WHERE account = 1 AND id = 1;\n", true },
+	{ "ghost.mailbox", "UPDATE ghost SET mailbox = 99;\n", true },
+	{ "mailbox.account", "UPDATE mailbox SET account = 99 WHERE id = 3 AND account = 1;\n",
+		true },
+	{ "address.account", "UPDATE address SET account = 99 WHERE account = 0;\n", true },
+	{ "address.domain", "UPDATE address SET domain = 99 WHERE account = 0;\n", true },
+	{ "address.flags", "UPDATE address SET flags = 1;\n", true },
+	{ "alias.address", "UPDATE alias_target SET address = 99;\n", true },
+	{ "account.orphans", "UPDATE identity SET account = 99 WHERE account = 1 AND id = 1;\n",
+		true },
+	{ "segment.counters", "UPDATE segment SET bytes = bytes + 1, bodies = 0;\n" },
+	{ "body.marked", "UPDATE body SET damaged = 7;\n" },
+	{ "segment.counters", "INSERT INTO segment VALUES (99, 10, 1);\n" },
+};
+
+static void put_right(int dir, const struct broken *b, const struct buf *before)
+{
+	struct findings all;
+
+	sql(dir, b->sql);
+	all = run_fsck(dir, false, false);
+	if (!strstr(all.checks, b->check) || all.r.wrong == 0 || all.r.repaired)
+		fail_msg("%s: found%s", b->check, all.checks);
+	all = run_fsck(dir, true, false);
+	if (all.r.wrong != all.r.repaired || all.r.wrong == 0)
+		fail_msg("%s: not put right%s", b->check, all.checks);
+	is_clean(dir);
+	if (!b->other)
+		must_show(dir, before);
+}
+
+static void copy_file(int dir, const char *from, const char *to)
+{
+	int in = openat(dir, from, O_RDONLY), out;
+	struct err err = ERR_INIT;
+	uint64_t size;
+
+	unlinkat(dir, to, 0);
+	out = openat(dir, to, O_RDWR | O_CREAT | O_EXCL, 0600);
+	assert_true(in >= 0 && out >= 0);
+	assert_int_equal(io_size(in, from, &size, &err), 0);
+	assert_int_equal(io_copy(in, from, out, to, size, &err), 0);
+	close(in);
+	close(out);
+}
+
+static void drop_index(int dir)
+{
+	unlinkat(dir, "index.db", 0);
+	unlinkat(dir, "index.db-wal", 0);
+	unlinkat(dir, "index.db-shm", 0);
+}
+
+static void drop_snapshots(int dir)
+{
+	struct snapshot kept[8];
+	struct err err = ERR_INIT;
+	int n = snapshot_list(dir, kept, 8, &err);
+
+	for (int i = 0; i < n; i++)
+		unlinkat(dir, kept[i].name, 0);
+}
+
+static void what_is_broken_is_found_and_put_right(void **state)
+{
+	int dir = test_dir(state);
+	struct buf before;
+
+	fill_and_close(state);
+	show_index(dir, "index.db", &before);
+	copy_file(dir, "index.db", "whole");
+	for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+		put_right(dir, &broken[i], &before);
+		drop_index(dir);
+		copy_file(dir, "whole", "index.db");
+	}
+	buf_free(&before);
+}
+
+/* ---- bodies ---- */
+
+struct where {
+	uint64_t segment, place;
+};
+
+static struct where body_place(int dir, const char *which)
+{
+	struct err err = ERR_INIT;
+	struct db *db = NULL;
+	int64_t segment = 0, place = 0;
+	char url[100], text[200];
+
+	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/index.db", dir);
+	assert_int_equal(db_open(&db, url, DB_READ, &err), 0);
+	snprintf(text, sizeof text, "SELECT segment FROM body WHERE %s", which);
+	assert_int_equal(db_int(db, &segment, text, DB_NOARGS, &err), 1);
+	snprintf(text, sizeof text, "SELECT place FROM body WHERE %s", which);
+	assert_int_equal(db_int(db, &place, text, DB_NOARGS, &err), 1);
+	db_close(&db);
+	return (struct where){ (uint64_t)segment, (uint64_t)place };
+}
+
+static void flip(int dir, struct where w)
+{
+	char name[40], c;
+	int fd;
+
+	snprintf(name, sizeof name, "log/%010llu.seg", (unsigned long long)w.segment);
+	fd = openat(dir, name, O_RDWR);
+	assert_int_equal(pread(fd, &c, 1, (off_t)w.place), 1);
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, (off_t)w.place), 1);
+	close(fd);
+}
+
+/* T122 */
+static void a_body_that_has_rotted_is_named(void **state)
+{
+	int dir = test_dir(state);
+	struct findings all;
+
+	fill_and_close(state);
+	flip(dir, body_place(dir, "id = 3"));
+	all = run_fsck(dir, false, false);
+	assert_non_null(strstr(all.checks, "body.damage"));
+	assert_non_null(strstr(all.checks, "log.damage"));
+	assert_int_equal(all.r.lost, 1);
+	all = run_fsck(dir, true, false);
+	assert_int_equal(all.r.lost, 1);
+	assert_true(all.r.wrong > all.r.repaired); /* the bytes do not come back */
+}
+
+/* ---- made anew ---- */
+
+/* T128 */
+static void made_anew_from_the_log_it_is_the_same(void **state)
+{
+	int dir = test_dir(state);
+	struct buf before;
+	struct findings all;
+
+	fill_and_close(state);
+	show_index(dir, "index.db", &before);
+	drop_index(dir);
+	all = run_fsck(dir, false, false);
+	assert_true(all.r.index_unusable);
+	all = run_fsck(dir, false, true);
+	assert_int_equal(all.r.wrong, 0);
+	must_show(dir, &before);
+	buf_free(&before);
+}
+
+static void snapshot_and_more(void **state, struct snapshot *made, const char *later)
+{
+	struct store *s = open_store(state);
+	struct err err = ERR_INIT;
+
+	if (store_snapshot(s, made, &err) < 0)
+		fail_msg("%s", err.msg);
+	must_mail(s, (uint64_t)later[0] * 1000, "ann@example.org", later);
+	store_close(&s);
+}
+
+static void damage(int dir, const char *name)
+{
+	char junk[512];
+	int fd = openat(dir, name, O_WRONLY);
+
+	memset(junk, 'j', sizeof junk);
+	assert_int_equal(pwrite(fd, junk, sizeof junk, 4096), sizeof junk);
+	assert_int_equal(pwrite(fd, junk, sizeof junk, 4096L * 3), sizeof junk);
+	close(fd);
+}
+
+/* A damaged index, and then a damaged snapshot, too. */
+static void made_anew_from_a_snapshot_it_is_the_same(void **state)
+{
+	int dir = test_dir(state);
+	struct snapshot one, two;
+	struct findings all;
+	struct buf before;
+
+	fill_and_close(state);
+	snapshot_and_more(state, &one, "a later");
+	snapshot_and_more(state, &two, "b later");
+	show_index(dir, "index.db", &before);
+	damage(dir, "index.db");
+	all = run_fsck(dir, true, false);
+	assert_true(all.r.index_unusable && all.r.repaired == 0);
+	copy_file(dir, one.name, "one");
+	copy_file(dir, two.name, "two");
+	all = run_fsck(dir, false, true);
+	assert_int_equal(all.r.wrong, 0);
+	must_show(dir, &before);
+	assert_int_equal(faccessat(dir, "index.db.broken", F_OK, 0), 0);
+
+	drop_snapshots(dir);
+	copy_file(dir, "one", one.name);
+	copy_file(dir, "two", two.name);
+	damage(dir, two.name);
+	damage(dir, "index.db");
+	all = run_fsck(dir, false, true);
+	assert_int_equal(all.r.wrong, 0);
+	must_show(dir, &before);
+	is_clean(dir);
+	buf_free(&before);
+}
+
+/* ---- a damaged log ---- */
+
+/* An index that is older than a damaged record: what a start finds after the disk has lost a
+ * sector. */
+static void damage_the_middle(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct where lost;
+
+	fill(s);
+	store_close(&s);
+	copy_file(dir, "index.db", "older");
+	s = open_store(state);
+	must_mail(s, 201, "ann@example.org", "before");
+	must_mail(s, 202, "ann@example.org", "lost!");
+	must_mail(s, 203, "bob@example.org", "after");
+	must_mail(s, 204, "ann@example.org", "last");
+	store_close(&s);
+	lost = body_place(dir, "size = 5 AND id > 8");
+	drop_index(dir);
+	copy_file(dir, "older", "index.db");
+	flip(dir, lost);
+}
+
+static void a_damaged_log_is_passed_over(void **state)
+{
+	int dir = test_dir(state);
+	struct findings all;
+	struct box_test b;
+	uint32_t validity;
+	struct store *s;
+	struct err err;
+	struct mail_test m = {
+		.id = 300, .sender = "x@y.example", .to = "ann@example.org", .body = "no"
+	};
+
+	damage_the_middle(state);
+	s = open_store(state);
+	assert_int_equal(mail(s, &m, &err), -1); /* read-only */
+	box(s, "bob@example.org", "INBOX", &b);
+	validity = b.m.uidvalidity;
+	store_close(&s);
+	all = run_fsck(dir, false, false);
+	assert_non_null(strstr(all.checks, "log.damage"));
+	assert_int_equal(all.r.repaired, 0);
+	all = run_fsck(dir, true, false);
+	assert_int_equal(all.r.wrong, all.r.repaired);
+	is_clean(dir);
+	s = open_store(state);
+	box(s, "ann@example.org", "INBOX", &b);
+	assert_non_null(strstr(b.text, ":before "));
+	assert_null(strstr(b.text, "lost!"));
+	assert_non_null(strstr(b.text, ":last "));
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_non_null(strstr(b.text, ":after "));
+	assert_true(b.m.uidvalidity > validity);
+	assert_int_equal(mail(s, &m, &err), 0);
+	store_close(&s);
+	is_clean(dir);
+	all = run_fsck(dir, false, true); /* and again from the snapshot that was made */
+	assert_int_equal(all.r.wrong, 0);
+}
+
+/* The disk has lost what it said was flushed: the index is ahead of the log. */
+static void an_index_ahead_of_the_log_goes_on(void **state)
+{
+	int dir = test_dir(state);
+	struct findings all;
+	struct where lost;
+	struct box_test b;
+	struct store *s;
+
+	fill_and_close(state);
+	s = open_store(state);
+	must_mail(s, 201, "ann@example.org", "kept");
+	must_mail(s, 202, "ann@example.org", "lost!");
+	store_close(&s);
+	lost = body_place(dir, "id = (SELECT max(id) FROM body)");
+	flip(dir, lost);
+	all = run_fsck(dir, false, false);
+	assert_non_null(strstr(all.checks, "log.position"));
+	run_fsck(dir, true, false);
+	s = open_store(state);
+	must_mail(s, 203, "bob@example.org", "new");
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_non_null(strstr(b.text, ":new "));
+	store_close(&s);
+	all = run_fsck(dir, false, false);
+	assert_string_equal(all.checks, " body.damage"); /* of the one that is lost */
+}
+
+/* The first segments are gone, and there is no snapshot: mail comes back by the names in it. */
+static void mail_comes_back_by_the_names_it_carries(void **state)
+{
+	static char large[200 << 10];
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct findings all;
+	struct box_test b;
+
+	fill(s);
+	memset(large, 'x', sizeof large - 1);
+	for (uint64_t i = 300; i < 310; i++)
+		must_mail(s, i, "ann@example.org", large);
+	must_mail(s, 400, "bob@example.org", "here I am");
+	store_close(&s);
+	drop_index(dir);
+	drop_snapshots(dir);
+	assert_int_equal(unlinkat(dir, "log/0000000001.seg", 0), 0);
+	s = open_store(state); /* nothing is made up by a start */
+	assert_int_equal(
+		mail(s, &(struct mail_test){ .id = 1, .sender = "", .to = "a@b.c", .body = "" },
+			&(struct err){ 0 }),
+		-1);
+	store_close(&s);
+	all = run_fsck(dir, false, true);
+	assert_int_equal(all.r.wrong, all.r.repaired);
+	assert_non_null(strstr(all.checks, "rebuild.account"));
+	is_clean(dir);
+	s = open_store(state);
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "4:0::here I am ");
+	assert_true(b.m.uidvalidity > 1000000);
+	must_mail(s, 401, "bob@example.org", "and on");
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "4:0::here I am 5:0::and on ");
+	store_close(&s);
+	is_clean(dir);
+}
+
+static int calls, failing;
+static int fail_nth(void *arg, enum io_op op, const char *name, const char *to, uint64_t offset,
+	struct str data)
+{
+	(void)arg, (void)op, (void)name, (void)to, (void)offset, (void)data;
+	return ++calls == failing ? EIO : 0;
+}
+
+/* Whatever step fails, or is the last one before the power goes: done again, it is all right. */
+static void made_anew_again_after_any_failed_step(void **state)
+{
+	const struct fsck_options o = { .rebuild = true };
+	int dir = test_dir(state);
+	struct fsck_result r;
+	struct snapshot made;
+	struct buf before;
+	struct err err;
+
+	fill_and_close(state);
+	snapshot_and_more(state, &made, "a later");
+	show_index(dir, "index.db", &before);
+	failing = calls = 1;
+	for (bool more = true; more; failing++) {
+		damage(dir, "index.db");
+		err = ERR_INIT;
+		calls = 0;
+		io_watch(fail_nth, NULL);
+		(void)fsck_run(dir, &o, &r, &err);
+		more = calls >= failing;
+		io_watch(NULL, NULL);
+		assert_int_equal(fsck_run(dir, &o, &r, &err), 0);
+		assert_int_equal(r.wrong, 0);
+		must_show(dir, &before);
+	}
+	assert_true(failing > 10);
+	buf_free(&before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(of_a_store_that_is_whole_nothing_is_said),
+		TEST(who_has_the_lock_is_not_disturbed),
+		TEST(what_is_broken_is_found_and_put_right),
+		TEST(a_body_that_has_rotted_is_named),
+		TEST(made_anew_from_the_log_it_is_the_same),
+		TEST(made_anew_from_a_snapshot_it_is_the_same),
+		TEST(made_anew_again_after_any_failed_step),
+		TEST(a_damaged_log_is_passed_over),
+		TEST(an_index_ahead_of_the_log_goes_on),
+		TEST(mail_comes_back_by_the_names_it_carries),
+	};
+
+	log_capture(test_quiet, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

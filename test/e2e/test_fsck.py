@@ -1,0 +1,95 @@
+"""eilpost fsck with the real program: nothing to say of what is whole, and what is broken is put right."""
+import json
+import os
+import re
+import sqlite3
+import subprocess
+
+from conftest import PROGRAM
+from mailbox_client import Imap, plain
+
+
+def fsck(demo, *args):
+    return subprocess.run([PROGRAM, "--config", demo.dir + "/eilpost.conf", "fsck", *args],
+                          capture_output=True, text=True, timeout=120)
+
+
+def data_of(demo):
+    with open(demo.dir + "/eilpost.conf") as f:
+        return re.search(r'^data "?([^";]+)"?;', f.read(), re.M).group(1)
+
+
+def break_index(demo, sql):
+    db = sqlite3.connect(data_of(demo) + "/index.db")
+    db.execute(sql)
+    db.commit()
+    db.close()
+
+
+def fill(demo, count=5):
+    box = Imap(demo).login()
+    for i in range(count):
+        box.append("INBOX", plain(f"number {i}", "x" * (400000 if i == 2 else 10) + "\r\n"))
+    box.ok("LOGOUT")
+
+
+def owners_of(folder):
+    """Of all files but the vault's."""
+    return {os.lstat(os.path.join(where, name)).st_uid for where, _, files in os.walk(folder) for name in files
+            if name != "seal"}
+
+
+def restart(demo):
+    demo.start()
+    demo.begin_test()
+
+
+def test_a_running_server_is_looked_at_and_left_alone(demo):
+    done = fsck(demo)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The server is running" in done.stdout
+    done = fsck(demo, "--repair")
+    assert done.returncode == 75 and "stop it first" in done.stderr
+
+
+def test_counters_are_put_right(start_demo):
+    """T128: an index that says something else than what is there."""
+    demo = start_demo()
+    fill(demo)
+    demo.stop()
+    assert fsck(demo).returncode == 0
+    owners = owners_of(data_of(demo))
+    break_index(demo, "UPDATE mailbox SET messages = messages + 7")
+    done = fsck(demo, "--json")
+    assert done.returncode == 4
+    assert {f["check"] for f in json.loads(done.stdout)} >= {"mailbox.counters"}
+    done = fsck(demo, "--repair")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert fsck(demo).returncode == 0
+    assert owners_of(data_of(demo)) == owners
+    restart(demo)
+    assert len(demo.messages()) == 5
+
+
+def test_an_index_made_anew_is_the_one_that_was_there(start_demo):
+    """T128: the index is gone; uids, flags and UIDVALIDITY come back from the log."""
+    demo = start_demo()
+    fill(demo)
+    box = Imap(demo).login()
+    box.ok("SELECT INBOX")
+    box.ok("SELECT INBOX")  # nothing is recent any more
+    box.ok("UID STORE 2 +FLAGS (\\Flagged $Work)")
+    before = box.ok("UID FETCH 1:* (UID FLAGS RFC822.SIZE)"), box.ok("STATUS INBOX (UIDVALIDITY UIDNEXT)")
+    box.ok("LOGOUT")
+    demo.stop()
+    for name in ("index.db", "index.db-wal", "index.db-shm"):
+        if os.path.exists(data_of(demo) + "/" + name):
+            os.remove(data_of(demo) + "/" + name)
+    assert fsck(demo).returncode == 4
+    done = fsck(demo, "--rebuild")
+    assert done.returncode == 0, done.stdout + done.stderr
+    restart(demo)
+    box = Imap(demo).login()
+    box.ok("SELECT INBOX")
+    assert (box.ok("UID FETCH 1:* (UID FLAGS RFC822.SIZE)"), box.ok("STATUS INBOX (UIDVALIDITY UIDNEXT)")) == before
+    box.ok("LOGOUT")
