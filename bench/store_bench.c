@@ -1,13 +1,14 @@
 /* bench-store - what the store costs, without network and without fronts. bench/store runs it.
  *
- * usage: bench-store DIR WHAT [NAME=NUMBER ...]     DIR is an empty folder, or one of an earlier run
+ * usage: bench-store DIR WHAT [NAME=NUMBER ...]     DIR is an empty folder, or one of an earlier
+ * run
  *
  *   deliver messages= batch= size= accounts=   into mailboxes; the writer's CPU for each
  *   raw messages= batch= size=                 the same bytes into the log alone
  *   one messages= size=                        one at a time, beside a bare append and flush
  *   read messages= size=                       bodies, beside a bare pread
- *   big messages= rounds=                      into one account that holds so many, and into empty ones
- *   queue messages= domains=                   for elsewhere; then a restart, leases and results
+ *   big messages= rounds=                      into one account that holds so many, and into empty
+ * ones queue messages= domains=                   for elsewhere; then a restart, leases and results
  *   purge messages=                            expunge them all at once; then remove the account
  */
 #include "bench/store_bench.h"
@@ -111,7 +112,8 @@ static void make_text(struct buf *out, unsigned i, size_t size)
 	add_part(out, i, "text/html", "", i % 3 == 1 ? size : size / 2);
 	if (i % 3 == 2)
 		add_part(out, i, "application/pdf",
-			"; name=\"minutes.pdf\"\r\nContent-Disposition: attachment; filename=\"minutes.pdf\"",
+			"; name=\"minutes.pdf\"\r\nContent-Disposition: attachment; "
+			"filename=\"minutes.pdf\"",
 			size);
 	buf_addf(out, "--=_%08x_part--\r\n", i * 2654435761u);
 }
@@ -157,9 +159,11 @@ static int deliver(struct txn *t, struct store_job *job, struct err *err)
 	char to[64] = "user@example.org";
 	const struct delivery_rcpt rcpt = {
 		.target = o->b->domains ? 0 : o->b->target[o->id % BENCH_TARGETS],
-		.address = str_make(to, o->b->domains ? (size_t)snprintf(to, sizeof to,
-					"user@host%" PRIu64 ".example.com", o->id % o->b->domains)
-						     : 16),
+		.address = str_make(to,
+			o->b->domains
+				? (size_t)snprintf(to, sizeof to,
+					  "user@host%" PRIu64 ".example.com", o->id % o->b->domains)
+				: 16),
 	};
 	uint64_t refs[3];
 	const struct delivery d = { .id = o->id,
@@ -245,7 +249,8 @@ static int run_timed(struct txn *t, struct store_job *job, struct err *err)
 	return r;
 }
 
-int64_t bench_job(struct bench *b, int (*run)(struct txn *t, struct store_job *job, struct err *err))
+int64_t bench_job(
+	struct bench *b, int (*run)(struct txn *t, struct store_job *job, struct err *err))
 {
 	struct timed j = { .job = { .write = run_timed }, .run = run };
 
@@ -529,6 +534,7 @@ int main(int argc, char **argv)
 			bench_close(&b);
 			return 0;
 		}
-	fprintf(stderr, "usage: bench-store DIR deliver|raw|one|read|big|queue|purge [NAME=NUMBER ...]\n");
+	fprintf(stderr,
+		"usage: bench-store DIR deliver|raw|one|read|big|queue|purge [NAME=NUMBER ...]\n");
 	return 64;
 }

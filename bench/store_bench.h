@@ -14,7 +14,7 @@ struct bench {
 	char path[200];
 	uint64_t target[BENCH_TARGETS]; /* where mail goes in turn */
 	uint64_t id;                    /* of the last message */
-	uint64_t domains;               /* mail for elsewhere goes to so many; 0: all of it is for here */
+	uint64_t domains; /* mail for elsewhere goes to so many; 0: all of it is for here */
 };
 
 _Noreturn void bench_die(const struct err *err);
@@ -28,7 +28,8 @@ void bench_accounts(struct bench *b, const char *prefix, unsigned n);
 /* Keep `batch` deliveries of about `size` bytes in hand until `messages` are done. */
 void bench_deliver(struct bench *b, uint64_t messages, unsigned batch, size_t size);
 /* One writing job, to its end; how long it took on the writer's thread, in ns of CPU. */
-int64_t bench_job(struct bench *b, int (*run)(struct txn *t, struct store_job *job, struct err *err));
+int64_t bench_job(
+	struct bench *b, int (*run)(struct txn *t, struct store_job *job, struct err *err));
 
 /* store_bench_queue.c */
 void bench_queue(struct bench *b, int argc, char **argv);

@@ -112,7 +112,8 @@ void bench_queue(struct bench *b, int argc, char **argv)
 
 	b->domains = (uint64_t)bench_argument(argc, argv, "domains", 1);
 	bench_deliver(b, messages, 256, 1000);
-	printf("queue_us %.2f\n", (double)(bench_cpu_of(b->s->writer) - cpu) / 1e3 / (double)messages);
+	printf("queue_us %.2f\n",
+		(double)(bench_cpu_of(b->s->writer) - cpu) / 1e3 / (double)messages);
 	printf("before_restart_kib %lu\n", memory("RssAnon:"));
 	snprintf(path, sizeof path, "%s", b->path);
 	bench_close(b);

@@ -17,3 +17,19 @@ CREATE INDEX body_damaged ON body (id) WHERE damaged <> 0;
 -- What is needed to bring back what was deleted: the names that accounts and mailboxes had.
 ALTER TABLE account ADD COLUMN former TEXT NOT NULL DEFAULT '';
 ALTER TABLE mailbox ADD COLUMN former TEXT NOT NULL DEFAULT '';
+
+-- When each domain of the queue has something to do: the smallest `next` of its recipients. So who gives
+-- leases reads what is due, and not the queue.
+CREATE TABLE queue_domain (
+	domain TEXT NOT NULL,
+	next BIGINT NOT NULL,
+	PRIMARY KEY (domain)
+--sqlite ) WITHOUT ROWID;
+--postgres );
+INSERT INTO queue_domain (domain, next) SELECT domain, min(next) FROM queue_rcpt GROUP BY domain;
+CREATE INDEX queue_domain_next ON queue_domain (next, domain);
+
+-- A message may have 60,000 recipients, of as many domains.
+DROP INDEX queue_rcpt_message;
+CREATE INDEX queue_rcpt_message ON queue_rcpt (message, domain, next);
+CREATE INDEX queue_message_arrived ON queue_message (arrived);

@@ -334,7 +334,7 @@ static int queue_one(
 	if (emit_queue_rcpt(h->t, &e, err) < 0 || say_why(h, &e, why, err) < 0 ||
 		(rrvs.rrvs && q->direct && emit_queue_rrvs(h->t, &rrvs, err) < 0))
 		return -1;
-	queue_expect(h->t->leases, e.domain, e.next);
+	queue_expect(h->t->leases, e.next);
 	if (state == STORE_DELIVERED)
 		return 0;
 	return delivery_trace(h->t, h->d->id, held ? "held" : "queued", q->d.address,

@@ -11,6 +11,7 @@
 
 enum {
 	DOMAINS_MAX = 2000000,
+	LOADED = 256,      /* domains at a time */
 	LEASE_ROOM = 4096, /* no further lease in less */
 	RCPT_ROOM = 2048,  /* no further recipient in less */
 	LEASE_FIXED = 128,
@@ -45,37 +46,32 @@ static struct str name_of(const struct queue_domain *d)
 
 static void expect(struct leases *l, struct queue_domain *d, int64_t when)
 {
-	if (when == QUEUE_NEVER)
-		return;
-	if (d->due.pos == 0)
-		heap_add(&l->due, &d->due, when);
-	else if (when < d->due.at)
+	if (d->due.pos && when < d->due.at)
 		heap_move(&l->due, &d->due, when);
+	else if (d->due.pos == 0 && heap_add(&l->due, &d->due, when) < 0)
+		queue_expect(l, when); /* no memory now: the table will tell again */
 }
 
-void queue_expect(struct leases *l, struct str domain, int64_t when)
+void queue_expect(struct leases *l, int64_t when)
 {
-	struct queue_domain *d = domain_of(l, domain);
-
-	if (d)
-		expect(l, d, when);
+	if (when > l->read_next)
+		return;
+	l->read_next = when - 1;
+	buf_clear(&l->read_domain);
 }
 
-static int load(struct leases *l, struct db *index, struct err *err)
+/* Forget a domain of which the table, read on, will tell in time. */
+static void release(struct leases *l, struct queue_domain *d)
 {
-	struct rows *r;
-	int got;
-
-	if (db_query(index, &r, "SELECT domain, min(next) FROM queue_rcpt GROUP BY domain",
-		    DB_NOARGS, err) < 0)
-		return -1;
-	while ((got = rows_next(r, err)) == 1)
-		queue_expect(l, rows_str(r, 0), rows_int(r, 1));
-	rows_free(&r);
-	return got;
+	if (d->leases || (d->due.pos && d->due.at <= l->read_next))
+		return;
+	if (d->due.pos)
+		heap_remove(&l->due, &d->due);
+	map_del(&l->domains, name_of(d));
+	free(d);
 }
 
-int leases_new(struct leases **out, struct db *index, struct err *err)
+int leases_new(struct leases **out, struct err *err)
 {
 	struct leases *l = calloc(1, sizeof *l);
 
@@ -85,10 +81,12 @@ int leases_new(struct leases **out, struct db *index, struct err *err)
 	l->by_id = MAP(2 * QUEUE_LEASES_MAX);
 	l->rcpts = MAP(2 * QUEUE_LEASES_MAX * QUEUE_LEASE_RCPTS);
 	l->domains = MAP(DOMAINS_MAX);
+	l->read_next = INT64_MIN;
+	l->read_domain = BUF(1024);
 	/* So that a result which comes late, after a restart, meets no other lease. */
 	if (getrandom(&l->next, sizeof l->next, 0) != sizeof l->next)
 		return err_sys(err, "draw random bytes for", "leases");
-	return load(l, index, err);
+	return 0;
 }
 
 void lease_end(struct leases *l, struct lease *lease)
@@ -96,6 +94,7 @@ void lease_end(struct leases *l, struct lease *lease)
 	map_del_u64(&l->by_id, lease->id);
 	for (size_t i = 0; i < lease->rcpt_count; i++)
 		map_del_u64(&l->rcpts, lease->rcpts[i]);
+	lease->domain->leases--;
 	/* What it leaves undone is due again. */
 	expect(l, lease->domain, 0);
 	free(lease);
@@ -127,6 +126,7 @@ void leases_free(struct leases **out)
 	map_free(&l->rcpts);
 	map_free(&l->domains);
 	heap_free(&l->due);
+	buf_free(&l->read_domain);
 	free(l);
 }
 
@@ -288,8 +288,8 @@ static int read_rcpts(struct choice *c, struct queue_lease *l, struct err *err)
 	if (db_query(c->t->view.db, &r,
 		    "SELECT id, address, orcpt, notify, attempts, delay_told, state, rrvs, "
 		    "reply FROM queue_rcpt"
-		    " WHERE message = $1 AND domain = $2 AND next <= $3 AND state <> $4 ORDER BY "
-		    "id",
+		    " WHERE message = $1 AND domain = $2 AND next <= $3 AND state <> $4"
+		    " ORDER BY next, id",
 		    DB_ARGS(ID(l->message), DB_T(l->domain), DB_I(c->t->now), DB_I(STORE_HOME)),
 		    err) < 0)
 		return -1;
@@ -335,6 +335,7 @@ static int remember(
 	*lease = (struct lease){
 		.id = l->id, .holder = c->q->holder, .message = l->message, .domain = d
 	};
+	d->leases++;
 	for (size_t i = 0; i < l->rcpt_count; i++) {
 		if (!map_put_u64(&all->rcpts, l->rcpts[i].id, lease))
 			goto fail;
@@ -418,9 +419,81 @@ static int choose_domain(struct choice *c, struct queue_domain *d, struct err *e
 		c->more = true;
 		return 0;
 	}
-	if (got < 0 || later(c, d, &when, err) < 0)
+	if (got < 0)
 		return -1;
-	expect(l, d, when);
+	/* What is leased stays due in the table, so that does not tell of the rest. */
+	if (d->leases && later(c, d, &when, err) < 0)
+		return -1;
+	if (d->leases && when != QUEUE_NEVER)
+		expect(l, d, when);
+	return 0;
+}
+
+/* Read on in the table of domains. How many are due; -1. */
+static int load(struct choice *c, struct err *err)
+{
+	struct leases *l = c->t->leases;
+	struct queue_domain *d = NULL, *last = NULL;
+	struct rows *r;
+	int got, n = 0;
+
+	if (db_query(c->t->view.db, &r,
+		    "SELECT domain, next FROM queue_domain WHERE (next, domain) > ($1, $2)"
+		    " AND next <= $3 ORDER BY next, domain LIMIT $4",
+		    DB_ARGS(DB_I(l->read_next), DB_T(buf_str(&l->read_domain)), DB_I(c->t->now),
+			    DB_I(LOADED)),
+		    err) < 0)
+		return -1;
+	while ((got = rows_next(r, err)) == 1) {
+		d = domain_of(l, rows_str(r, 0));
+		if (!d)
+			break;
+		last = d;
+		l->read_next = rows_int(r, 1);
+		expect(l, d, l->read_next);
+		n++;
+	}
+	rows_free(&r);
+	if (last) {
+		buf_clear(&l->read_domain);
+		buf_add(&l->read_domain, name_of(last));
+	}
+	if (got == 1)
+		return err_set(err, ERR_TEMP, "out of memory for the queue");
+	return got < 0 ? -1 : n;
+}
+
+/* The first domain that is due, out of the heap. 1, 0 there is none, -1. */
+static int next_domain(struct choice *c, struct queue_domain **d, struct err *err)
+{
+	struct leases *l = c->t->leases;
+	struct heap_item *top = heap_min(&l->due);
+	int got = 1;
+
+	if (!top || top->at > c->t->now) {
+		got = load(c, err);
+		top = heap_min(&l->due);
+	}
+	if (got <= 0)
+		return got;
+	*d = heap_owner(top, struct queue_domain, due);
+	heap_remove(&l->due, top);
+	return 1;
+}
+
+/* When something may become due that is not now: of what is at hand, and of what is not. */
+static int when_next(struct choice *c, int64_t *when, struct err *err)
+{
+	struct leases *l = c->t->leases;
+	struct heap_item *top = heap_min(&l->due);
+	int64_t next = QUEUE_NEVER;
+
+	if (db_int(c->t->view.db, &next,
+		    "SELECT next FROM queue_domain WHERE (next, domain) > ($1, $2)"
+		    " ORDER BY next, domain LIMIT 1",
+		    DB_ARGS(DB_I(l->read_next), DB_T(buf_str(&l->read_domain))), err) < 0)
+		return -1;
+	*when = top && top->at < next ? top->at : next;
 	return 0;
 }
 
@@ -436,23 +509,30 @@ int queue_lease(struct txn *t, const struct queue_lease_query *q, struct arena *
 {
 	struct choice c = { .t = t, .q = q, .arena = arena, .room = q->room };
 	struct queue_domain *seen = NULL, *d;
-	struct heap_item *top;
-	int r = 0;
+	int r = 0, got = 1;
 
 	c.end = &c.first;
-	while (r == 0 && !c.more && (top = heap_min(&t->leases->due)) && top->at <= t->now) {
-		d = heap_owner(top, struct queue_domain, due);
-		heap_remove(&t->leases->due, top);
+	while (r == 0 && !c.more && (got = next_domain(&c, &d, err)) == 1) {
 		r = choose_domain(&c, d, err);
-		d->next = seen;
-		seen = d;
+		if (!d->seen) { /* what waited for a mailbox here can be due again at once */
+			d->seen = true;
+			d->next = seen;
+			seen = d;
+		}
 	}
-	top = heap_min(&t->leases->due);
-	*next_due = c.more ? t->now : (top ? top->at : QUEUE_NEVER);
-	/* After a failure all that was done is undone, so all of them are due as before. */
-	for (; seen; seen = seen->next)
-		if (seen->aside || r < 0)
-			expect(t->leases, seen, t->now);
+	if (got < 0 || (r == 0 && when_next(&c, next_due, err) < 0))
+		r = -1;
+	if (c.more)
+		*next_due = t->now;
+	while ((d = seen)) {
+		seen = d->next;
+		d->seen = false;
+		/* After a failure all that was done is undone, so all of them are due as before. */
+		if (d->aside || r < 0)
+			expect(t->leases, d, t->now);
+		else
+			release(t->leases, d);
+	}
 	if (r < 0)
 		take_back(&c);
 	*out = c.first;

@@ -162,7 +162,7 @@ static int change_one(struct txn *t, struct found *f, enum queue_op op, struct e
 	if (op == QUEUE_OP_DROP)
 		return emit_queue_done(
 			t, &(struct effect_queue_done){ f->id, f->message, STORE_DROPPED }, err);
-	queue_expect(t->leases, f->domain, f->now.next);
+	queue_expect(t->leases, f->now.next);
 	return emit_queue_state(t, &f->now, err);
 }
 

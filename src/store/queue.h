@@ -21,11 +21,10 @@ enum { QUEUE_LEASE_RCPTS = 100, QUEUE_LEASES_MAX = 4096 };
 #define QUEUE_NEVER INT64_MAX
 
 struct leases;
-/* Reads from the index when each domain is due. */
-int leases_new(struct leases **l, struct db *index, struct err *err);
+int leases_new(struct leases **l, struct err *err);
 void leases_free(struct leases **l);
-/* Something of this domain may be due at that time. Being wrong costs one look. */
-void queue_expect(struct leases *l, struct str domain, int64_t when);
+/* Something was queued, or put off, until that time. Being wrong costs one look. */
+void queue_expect(struct leases *l, int64_t when);
 void queue_lease_ended(struct leases *l, uint64_t lease);
 
 struct queue_rcpt {

@@ -6,11 +6,13 @@
 #include "base/map.h"
 #include "store/queue.h"
 
-/* A domain with something in the queue. `due.at` is never later than the truth. */
+/* A domain that somebody works for, or that is due: what the table of domains (queue_domain) tells
+ * of up to where it has been read. `due.at` is never later than the truth. */
 struct queue_domain {
 	struct heap_item due;
 	struct queue_domain *next; /* of those looked at by this call */
-	bool aside;
+	bool aside, seen;
+	size_t leases;
 	size_t name_n;
 	char name[];
 };
@@ -29,6 +31,9 @@ struct leases {
 	unsigned turn;      /* choices made */
 	struct map domains; /* struct queue_domain by name */
 	struct heap due;
+	/* So far the table has been read; after that it is asked. */
+	int64_t read_next;
+	struct buf read_domain;
 };
 
 struct lease *lease_find(struct leases *l, uint64_t id, uint64_t holder, struct err *err);

@@ -203,6 +203,7 @@ static void what_was_decided_is_not_decided_again(void **state)
 	live(s);
 	assert_int_equal(look(s, check_links, NULL, &err), 0);
 	assert_space(s);
+	assert_schedule(s);
 	assert_int_equal(look(s, count_rows, &rows, &err), 0);
 	assert_int_equal(rows, 131); /* frozen; known; full */
 	store_close(&s);
@@ -213,6 +214,7 @@ static void what_was_decided_is_not_decided_again(void **state)
 	s = open_with_caps(state, 1, 1);
 	assert_int_equal(look(s, check_links, NULL, &err), 0);
 	assert_space(s);
+	assert_schedule(s);
 	store_close(&s);
 	dump_index(dir, "index.db", &again);
 	buf_addc(&first, '\0');

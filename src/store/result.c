@@ -86,7 +86,7 @@ static int result_one(
 		got = trace_result(t, l->message, r, "deferred", buf_str(&address), err);
 		if (got == 0)
 			got = emit_queue_state(t, &now, err);
-		queue_expect(t->leases, str_make(l->domain->name, l->domain->name_n), now.next);
+		queue_expect(t->leases, now.next);
 		goto out;
 	}
 	got = trace_result(t, l->message, r, r->state == STORE_DELIVERED ? "sent" : "failed",

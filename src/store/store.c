@@ -126,7 +126,7 @@ int store_open(int dir, const struct store_options *o, struct store **out, struc
 		return -1;
 	*out = NULL;
 	if (take_lock(s, err) < 0 || s->engine->open(s, err) < 0 ||
-		leases_new(&s->txn.leases, s->index, err) < 0 || s->engine->start(s, err) < 0 ||
+		leases_new(&s->txn.leases, err) < 0 || s->engine->start(s, err) < 0 ||
 		readers_start(s, err) < 0 || writer_start(s, err) < 0) {
 		store_close(&s);
 		return -1;

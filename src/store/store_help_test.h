@@ -260,13 +260,35 @@ static inline void assert_space(struct store *s)
 	assert_int_equal(wrong, 0);
 }
 
+/* The table of domains says when the first recipient of each is due, and has no others. */
+static inline int look_schedule(struct view *v, void *arg, struct err *err)
+{
+	static const char sql[] =
+		"WITH counted AS (SELECT domain, min(next) FROM queue_rcpt GROUP BY domain),"
+		" booked AS (SELECT domain, next FROM queue_domain)"
+		" SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM booked))"
+		" + (SELECT count(*) FROM (SELECT * FROM booked EXCEPT SELECT * FROM counted))";
+
+	return db_int(v->db, arg, sql, DB_NOARGS, err) == 1 ? 0 : -1;
+}
+
+static inline void assert_schedule(struct store *s)
+{
+	int64_t wrong = -1;
+	struct err err;
+
+	if (look(s, look_schedule, &wrong, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(wrong, 0);
+}
+
 /* Everything in the index, as text: two stores that show the same are the same. */
 static inline void dump_index(int dir, const char *file, struct buf *out)
 {
 	static const char *const tables[] = { "log_position", "domain", "account", "address",
 		"alias_target", "identity", "secret", "mailbox", "subscription", "body", "email",
 		"entry", "ghost", "thread_key", "queue_message", "queue_rcpt", "call_even",
-		"call_odd", "sending", "correspondent", "segment" };
+		"call_odd", "sending", "correspondent", "segment", "queue_domain" };
 	struct err err = ERR_INIT;
 	struct db *db = NULL;
 	char url[100], sql[100];
