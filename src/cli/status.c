@@ -67,6 +67,35 @@ static int show_json_roles(const struct health *h)
 	return EX_UNAVAILABLE;
 }
 
+/* One sentence per thing that is wrong; gives how many. */
+static int show_troubles(const struct health *h, FILE *out)
+{
+	struct str seq = h->master.roles;
+	struct control_role role;
+	int wrong = 0;
+	int64_t days = (h->vault.earliest_expiry - (int64_t)time(NULL)) / 86400;
+
+	while (control_role_next(&seq, &role)) {
+		if (!role.ready && ++wrong)
+			fprintf(out, "The role " STR_F " is not running%s" STR_F ".\n",
+				STR_A(role.name), role.note.n ? ": " : " yet", STR_A(role.note));
+		else if (role.restarts)
+			fprintf(out, "The role " STR_F " has been restarted %u times.\n",
+				STR_A(role.name), role.restarts);
+	}
+	if (!h->asked)
+		return wrong;
+	if (h->store.read_only && ++wrong)
+		fprintf(out, "The store takes no new mail: " STR_F "\n", STR_A(h->store.alarm));
+	else if (h->store.alarm.n && ++wrong)
+		fprintf(out, "The store warns: " STR_F "\n", STR_A(h->store.alarm));
+	if (h->vault.identities == 0 && ++wrong)
+		fputs("There is no certificate: clients cannot log in.\n", out);
+	else if (h->vault.earliest_expiry && days < 14 && ++wrong)
+		fprintf(out, "A certificate ends in %" PRId64 " days.\n", days);
+	return wrong;
+}
+
 static int show_json(const struct health *h)
 {
 	struct table t = TABLE(true, "version", "started", "accounts", "domains", "emails",
@@ -91,36 +120,7 @@ static int show_json(const struct health *h)
 	table_num(&t, h->vault.failures);
 	table_str(&t, h->master.listeners);
 	table_end_single(&t);
-	return EX_OK;
-}
-
-/* One sentence per thing that is wrong; gives how many. */
-static int show_troubles(const struct health *h)
-{
-	struct str seq = h->master.roles;
-	struct control_role role;
-	int wrong = 0;
-	int64_t days = (h->vault.earliest_expiry - (int64_t)time(NULL)) / 86400;
-
-	while (control_role_next(&seq, &role)) {
-		if (!role.ready && ++wrong)
-			printf("The role " STR_F " is not running%s" STR_F ".\n", STR_A(role.name),
-				role.note.n ? ": " : " yet", STR_A(role.note));
-		else if (role.restarts)
-			printf("The role " STR_F " has been restarted %u times.\n",
-				STR_A(role.name), role.restarts);
-	}
-	if (!h->asked)
-		return wrong;
-	if (h->store.read_only && ++wrong)
-		printf("The store takes no new mail: " STR_F "\n", STR_A(h->store.alarm));
-	else if (h->store.alarm.n && ++wrong)
-		printf("The store warns: " STR_F "\n", STR_A(h->store.alarm));
-	if (h->vault.identities == 0 && ++wrong)
-		puts("There is no certificate: clients cannot log in.");
-	else if (h->vault.earliest_expiry && days < 14 && ++wrong)
-		printf("A certificate ends in %" PRId64 " days.\n", days);
-	return wrong;
+	return show_troubles(h, stderr) ? EX_UNAVAILABLE : EX_OK;
 }
 
 static void show_roles(const struct health *h)
@@ -161,7 +161,7 @@ static void show_figures(const struct health *h)
 
 static int show(const struct health *h)
 {
-	int wrong = show_troubles(h);
+	int wrong = show_troubles(h, stdout);
 
 	if (wrong == 0)
 		puts("All is well.");

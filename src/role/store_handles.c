@@ -394,7 +394,11 @@ static int write_select(struct txn *t, struct store_job *job, struct err *err)
 	uint32_t recent_from;
 	struct mailbox m;
 
-	if (mailbox_get(&t->view, w->account, w->mailbox, &m, NULL, err) < 0 ||
+	if (mailbox_get(&t->view, w->account, w->mailbox, &m, NULL, err) < 0)
+		return -1;
+	/* With a full disk they stay recent, for somebody else, too. */
+	recent_from = m.recent_from;
+	if (t->refused.kind == ERR_NONE &&
 		mailbox_take_recent(t, w->account, w->mailbox, &recent_from, err) < 0)
 		return -1;
 	return answer_select(&t->view, job, &m, recent_from, err);

@@ -2,11 +2,21 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/engine.h"
+#include "store/io.h"
 #include "store/store_private.h"
 
 #include <stdio.h>
 
-enum { REPLAY_COMMIT = 1000, LAG_MS = 20 };
+enum { REPLAY_COMMIT = 1000, LAG_MS = 20, FLOOR_MAX = 32 << 20 };
+
+/* So much of the reserve is for the index alone. Below it nothing is written at all: SQLite that
+ * runs out of space in the middle of a transaction ends the process. */
+static uint64_t floor_of(const struct store *s)
+{
+	uint64_t half = s->options.reserve_bytes / 2;
+
+	return half < FLOOR_MAX ? half : FLOOR_MAX;
+}
 
 /* ---- opening: the index follows the log ---- */
 
@@ -62,7 +72,8 @@ static int forget_replay(struct store *s, struct err *err)
 
 static int open_log(struct store *s, struct err *err)
 {
-	const struct slog_options o = { .segment_bytes = s->options.segment_bytes };
+	const struct slog_options o = { .segment_bytes = s->options.segment_bytes,
+		.spare_bytes = floor_of(s) };
 	const struct slog_position from = s->at;
 	struct replay replay = { .s = s };
 	const char *damage;
@@ -115,7 +126,15 @@ static void embedded_close(struct store *s)
 
 static int embedded_may_begin(struct store *s, size_t expected, struct err *err)
 {
-	return slog_batch_begin(s->log, expected, err);
+	struct err *why = &s->txn.refused;
+
+	(void)err;
+	*why = ERR_INIT;
+	if (s->options.reserve_bytes && io_free_bytes(s->dir) < floor_of(s))
+		err_set(why, ERR_FULL, "disk full: nothing can be written");
+	else
+		slog_batch_begin(s->log, expected, why);
+	return 0; /* what only reads is done all the same */
 }
 
 static int embedded_begin(struct store *s, struct err *err)
@@ -195,10 +214,10 @@ static int embedded_settle(struct store *s, struct err *err)
 /* The log first: from its flush on the batch is safe, whenever the index follows. */
 static int commit_log(struct store *s, bool lazy, struct err *err)
 {
-	struct slog_position after;
+	struct slog_position after = s->at;
 	bool behind = atomic_load(&s->behind);
 
-	if (slog_batch_commit(s->log, &after, err) < 0)
+	if (s->txn.refused.kind == ERR_NONE && slog_batch_commit(s->log, &after, err) < 0)
 		return -1;
 	s->records_since_checkpoint += after.sequence - s->at.sequence;
 	/* The position names a record; an empty batch may have begun a segment that has none. */

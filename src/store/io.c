@@ -9,6 +9,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+enum { INODES = 8 }; /* a few more files than the store makes at once */
+
 static io_watch_fn *watch;
 static void *watch_arg;
 
@@ -202,7 +204,15 @@ uint64_t io_free_bytes(int dir)
 {
 	struct statvfs st;
 
-	if (fstatvfs(dir, &st) < 0)
+	if (told(IO_SPACE, "", NULL, 0, STR("")) < 0 || fstatvfs(dir, &st) < 0)
 		return 0;
 	return (uint64_t)st.f_bavail * (uint64_t)st.f_frsize;
+}
+
+bool io_may_create(int dir)
+{
+	struct statvfs st;
+
+	/* Without a fixed number of inodes f_files is 0. */
+	return fstatvfs(dir, &st) == 0 && (st.f_files == 0 || st.f_favail >= INODES);
 }

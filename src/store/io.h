@@ -39,8 +39,19 @@ int io_read(int fd, const char *name, uint64_t offset, char *p, size_t n, struct
 int io_size(int fd, const char *name, uint64_t *size, struct err *err);
 /* Bytes that an unprivileged process may still take on the file system of dir. */
 uint64_t io_free_bytes(int dir);
+/* Can files be made there? Some file systems run out of inodes before they run out of bytes. */
+bool io_may_create(int dir);
 
-enum io_op { IO_CREATE, IO_WRITE, IO_FLUSH, IO_FLUSH_DIR, IO_RENAME, IO_REMOVE, IO_MKDIR };
+enum io_op {
+	IO_CREATE,
+	IO_WRITE,
+	IO_FLUSH,
+	IO_FLUSH_DIR,
+	IO_RENAME,
+	IO_REMOVE,
+	IO_MKDIR,
+	IO_SPACE /* how much is free? failing: nothing */
+};
 
 /* For tests: called before each change, from any thread. An errno value makes it fail, 0 lets it
  * happen. `to` is set for IO_RENAME only. */

@@ -511,6 +511,11 @@ int queue_lease(struct txn *t, const struct queue_lease_query *q, struct arena *
 	struct queue_domain *seen = NULL, *d;
 	int r = 0, got = 1;
 
+	/* What became of them could not be written down, and they would be tried again. */
+	if (t->refused.kind != ERR_NONE) {
+		*err = t->refused;
+		return -1;
+	}
 	c.end = &c.first;
 	while (r == 0 && !c.more && (got = next_domain(&c, &d, err)) == 1) {
 		r = choose_domain(&c, d, err);

@@ -22,7 +22,7 @@ int slog_open(struct slog **out, int dir, const struct slog_options *o,
 	l->segment_bytes = o->segment_bytes ? o->segment_bytes : SLOG_SEGMENT_BYTES;
 	l->batch = BUF(SLOG_BATCH_MAX);
 	pthread_mutex_init(&l->files_lock, NULL);
-	slog_ahead_start(&l->ahead, dir, l->segment_bytes);
+	slog_ahead_start(&l->ahead, dir, l->segment_bytes, o->spare_bytes);
 	if (io_mkdir(dir, "log", err) < 0 || slog_recover(l, from, replay, arg, err) < 0) {
 		slog_close(&l);
 		return -1;

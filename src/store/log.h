@@ -54,6 +54,7 @@ typedef int slog_replay_fn(void *arg, const struct slog_record *r, struct err *e
 
 struct slog_options {
 	uint64_t segment_bytes; /* 64 MiB unless set */
+	uint64_t spare_bytes;   /* free space that a new segment must leave to others */
 };
 
 /* Open the log below dir, replay what follows `from`, repair a torn tail. 0 also when the log is

@@ -62,19 +62,22 @@ int slog_segment_read(int fd, uint64_t number, struct slog_segment *s, struct er
 	return 0;
 }
 
-int slog_segment_make(int dir, uint64_t number, uint64_t bytes, struct err *err)
+int slog_segment_make(const struct slog_ahead *a, uint64_t number, struct err *err)
 {
+	const int dir = a->dir;
 	char name[SLOG_NAME], tmp[SLOG_NAME];
 	struct err ignored = ERR_INIT;
 	int fd;
 
+	if (a->spare && io_free_bytes(dir) < a->bytes + a->spare)
+		return err_set(err, ERR_FULL, "no space for the next segment of the log");
 	slog_segment_name(name, number, ".seg");
 	slog_segment_name(tmp, number, ".new");
 	fd = io_open(dir, tmp, O_RDWR | O_CREAT | O_TRUNC, err);
 	if (fd < 0)
 		return -1;
 	/* Written in full before it gets its name: a segment file is never short. */
-	if (fill(dir, fd, tmp, bytes, err) < 0 || write_head(fd, tmp, number, err) < 0 ||
+	if (fill(dir, fd, tmp, a->bytes, err) < 0 || write_head(fd, tmp, number, err) < 0 ||
 		io_flush(fd, tmp, err) < 0 || io_rename(dir, tmp, name, err) < 0)
 		goto fail;
 	if (io_flush_dir(dir, "log", err) == 0)
@@ -102,7 +105,7 @@ static void *make_segments(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&a->lock);
-		fd = slog_segment_make(a->dir, number, a->bytes, &err);
+		fd = slog_segment_make(a, number, &err);
 		pthread_mutex_lock(&a->lock);
 		a->ready = fd;
 		if (fd < 0) {
@@ -115,9 +118,9 @@ static void *make_segments(void *arg)
 	return NULL;
 }
 
-void slog_ahead_start(struct slog_ahead *a, int dir, uint64_t bytes)
+void slog_ahead_start(struct slog_ahead *a, int dir, uint64_t bytes, uint64_t spare)
 {
-	*a = (struct slog_ahead){ .dir = dir, .bytes = bytes, .ready = -1 };
+	*a = (struct slog_ahead){ .dir = dir, .bytes = bytes, .spare = spare, .ready = -1 };
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->cond, NULL);
 	/* Without the thread the writer makes its segments itself. */
@@ -145,7 +148,7 @@ int slog_ahead_take(struct slog_ahead *a, uint64_t number, struct err *err)
 		a->wanted = 0;
 	}
 	pthread_mutex_unlock(&a->lock);
-	return fd >= 0 ? fd : slog_segment_make(a->dir, number, a->bytes, err);
+	return fd >= 0 ? fd : slog_segment_make(a, number, err);
 }
 
 void slog_ahead_stop(struct slog_ahead *a)

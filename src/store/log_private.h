@@ -19,7 +19,7 @@ enum {
 /* Makes the next segment while the current one fills. */
 struct slog_ahead {
 	int dir;
-	uint64_t bytes;
+	uint64_t bytes, spare;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
@@ -80,12 +80,13 @@ void slog_record_put(char head[SLOG_RECORD_HEAD], const struct slog_record *r);
 /* Set flags, chain and checksum of a whole record in place; returns the checksum. */
 uint32_t slog_record_seal(char *record, uint32_t salt, uint32_t previous, bool ends_batch);
 
-/* Make a segment: a head and zeros, flushed and in its place. Returns a descriptor for writing. */
-int slog_segment_make(int dir, uint64_t number, uint64_t bytes, struct err *err);
+/* Make a segment: a head and zeros, flushed and in its place. Returns a descriptor for writing.
+ * ERR_FULL, before anything is written, when it would leave less than a->spare. */
+int slog_segment_make(const struct slog_ahead *a, uint64_t number, struct err *err);
 /* Read the head of an open segment. ERR_PROTO when it is none. */
 int slog_segment_read(int fd, uint64_t number, struct slog_segment *s, struct err *err);
 
-void slog_ahead_start(struct slog_ahead *a, int dir, uint64_t bytes);
+void slog_ahead_start(struct slog_ahead *a, int dir, uint64_t bytes, uint64_t spare);
 void slog_ahead_want(struct slog_ahead *a, uint64_t number);
 int slog_ahead_take(struct slog_ahead *a, uint64_t number, struct err *err);
 void slog_ahead_stop(struct slog_ahead *a);

@@ -240,17 +240,71 @@ static void new_mail_is_refused_below_the_reserve_and_the_rest_goes_on(void **st
 	store_close(&s);
 }
 
+static void died(void *arg, const struct err *why)
+{
+	(void)arg, (void)why;
+	_exit(42);
+}
+
+static int nothing_is_free(void *arg, enum io_op op, const char *name, const char *to,
+	uint64_t offset, struct str data)
+{
+	(void)name, (void)to, (void)offset, (void)data;
+	return op == IO_SPACE && atomic_load((atomic_bool *)arg) ? ENOSPC : 0;
+}
+
+static int run_only_look(struct txn *t, void *arg, struct err *err)
+{
+	return db_int(t->view.db, arg, "SELECT count(*) FROM account", DB_NOARGS, err) < 0 ? -1 : 0;
+}
+
+static int run_lease(struct txn *t, void *arg, struct err *err)
+{
+	const struct queue_lease_query q = { .holder = 1, .max = 1, .room = 1 << 20 };
+	struct queue_lease *found;
+	int64_t due;
+	struct arena arena = ARENA(1 << 20);
+	int r = queue_lease(t, &q, &arena, &found, &due, err);
+
+	(void)arg;
+	arena_free(&arena);
+	return r;
+}
+
+/* T118. Not even what frees space is written then, because SQLite would have to stop in the middle;
+ * what only reads goes on, and nothing is given to a courier whose results could not be kept. */
+static void with_nothing_free_the_store_reads_and_waits(void **state)
+{
+	const struct store_options o = {
+		.segment_bytes = 1 << 20, .reserve_bytes = 1 << 20, .fatal = died
+	};
+	struct store *s = open_store_with(test_dir(state), &o);
+	atomic_bool full = true;
+	int64_t accounts = 0;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	io_watch(nothing_is_free, &full);
+	assert_int_equal(change(s, run_account, (void *)(uintptr_t) "bob@example.org", &err), -1);
+	assert_int_equal(err.kind, ERR_FULL);
+	assert_int_equal(change(s, run_only_look, &accounts, &err), 0);
+	assert_int_equal(accounts, 1);
+	assert_int_equal(change(s, run_lease, NULL, &err), -1);
+	assert_int_equal(err.kind, ERR_FULL);
+	assert_false(store_has_room(s));
+	full = false;
+	add_account(s, "bob@example.org");
+	assert_true(store_has_room(s));
+	assert_int_equal(change(s, run_lease, NULL, &err), 0);
+	store_close(&s);
+	io_watch(NULL, NULL);
+}
+
 static int flush_fails(void *arg, enum io_op op, const char *name, const char *to, uint64_t offset,
 	struct str data)
 {
 	(void)name, (void)to, (void)offset, (void)data;
 	return op == IO_FLUSH && atomic_load((atomic_bool *)arg) ? EIO : 0;
-}
-
-static void died(void *arg, const struct err *why)
-{
-	(void)arg, (void)why;
-	_exit(42);
 }
 
 /* Nothing is answered, and what was written is taken back by the next start, or kept; both are
@@ -519,6 +573,7 @@ int main(void)
 		TEST(the_same_call_gets_the_same_answer_also_after_a_restart),
 		TEST(a_failed_request_leaves_nothing_behind),
 		TEST(new_mail_is_refused_below_the_reserve_and_the_rest_goes_on),
+		TEST(with_nothing_free_the_store_reads_and_waits),
 		TEST(a_failed_flush_ends_the_process_unanswered),
 		TEST(a_reader_sees_what_a_lazy_job_has_done),
 		TEST(a_failed_request_takes_nothing_else_with_it),

@@ -191,6 +191,17 @@ static void sleep_a_little(struct follower *f)
 		;
 }
 
+/* It failed: the disk may be full, and will not stay so. */
+static void pause_a_second(struct follower *f)
+{
+	int64_t at = clock_after(CLOCK_SEC);
+	struct timespec until = { .tv_sec = (time_t)(at / CLOCK_SEC),
+		.tv_nsec = (long)(at % CLOCK_SEC) };
+
+	while (!f->stop && pthread_cond_timedwait(&f->cond, &f->lock, &until) == 0)
+		;
+}
+
 /* One round, with the lock given up meanwhile. */
 static int catch_on(struct store *s, struct err *err)
 {
@@ -208,7 +219,7 @@ static int catch_on(struct store *s, struct err *err)
 	if (got == 0 && notes.n)
 		got = write_notes(f, buf_str(&notes), err);
 	buf_free(&notes);
-	if (got < 0)
+	if (got < 0 && !f->failed)
 		log_event(LOG_ERROR, "store.trace", L_ERR(err));
 	pthread_mutex_lock(&f->lock);
 	f->writing_notes = false;
@@ -222,14 +233,17 @@ static void *follow_log(void *arg)
 	struct err err = ERR_INIT;
 
 	pthread_mutex_lock(&f->lock);
-	while (!f->stop && !f->failed) {
+	while (!f->stop) {
 		if (f->at.sequence >= f->until && f->notes.n == 0) {
+			f->failed = false;
 			pthread_cond_wait(&f->cond, &f->lock);
 			sleep_a_little(f);
 			continue;
 		}
 		f->failed = catch_on(s, &err) < 0;
 		pthread_cond_broadcast(&f->cond);
+		if (f->failed)
+			pause_a_second(f);
 	}
 	pthread_mutex_unlock(&f->lock);
 	return NULL;

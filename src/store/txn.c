@@ -17,6 +17,10 @@ static int still_open(const struct txn *t, struct err *err)
 #define EFFECT(name, number, fields)                                                               \
 	int emit_##name(struct txn *t, const struct effect_##name *e, struct err *err)             \
 	{                                                                                          \
+		if (t->refused.kind != ERR_NONE) {                                                 \
+			*err = t->refused;                                                         \
+			return -1;                                                                 \
+		}                                                                                  \
 		effect_##name##_put(&t->effects, e);                                               \
 		if (!buf_ok(&t->effects))                                                          \
 			return err_set(err, ERR_TEMP, "out of memory for a record");               \

@@ -19,6 +19,7 @@ struct txn {
 	bool body_used;  /* goes into the record */
 	int64_t now;     /* seconds since 1970; the same for the whole request */
 	struct leases *leases;
+	struct err refused;   /* set: nothing can be written now, and no effect is emitted */
 	uint64_t ended_lease; /* over when the request succeeds; 0: none */
 	uint64_t frozen;      /* the account whose mail was (sending.h); 0: none */
 	bool frozen_tell;     /* and its owner has not been told today */

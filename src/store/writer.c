@@ -50,6 +50,8 @@ static int run_job(struct store *s, struct store_job *job, struct err *err)
 		return err_set(err, ERR_FULL, "disk nearly full: no new mail is taken");
 	if (job->write(t, job, err) < 0)
 		return -1;
+	if (t->effects.n == 0 && t->refused.kind != ERR_NONE)
+		return 0; /* it has done nothing, and may do so again */
 	if (job->call &&
 		emit_call(t,
 			&(struct effect_call){
@@ -151,6 +153,14 @@ static void refuse_all(struct store *s, struct store_job *jobs, const struct err
 	store_finish(s, &refused);
 }
 
+static void look_at_space(struct store *s)
+{
+	const uint64_t reserve = s->options.reserve_bytes;
+
+	atomic_store(&s->has_room,
+		reserve == 0 || (io_free_bytes(s->dir) >= reserve && io_may_create(s->dir)));
+}
+
 static void run_jobs(struct store *s, struct store_job *jobs)
 {
 	while (jobs) {
@@ -158,6 +168,7 @@ static void run_jobs(struct store *s, struct store_job *jobs)
 		struct job_list done;
 
 		job_list_init(&done);
+		look_at_space(s);
 		if (s->engine->may_begin(s, expected(jobs), &err) < 0) {
 			refuse_all(s, jobs, &err);
 			return;
@@ -199,8 +210,7 @@ static void run_housekeeping(struct store *s)
 	struct job_list done;
 	struct store_job *jobs = &job;
 
-	atomic_store(&s->has_room,
-		s->options.reserve_bytes == 0 || io_free_bytes(s->dir) >= s->options.reserve_bytes);
+	look_at_space(s);
 	job_list_init(&done);
 	if (s->engine->may_begin(s, EXPECTED_EFFECTS, &err) < 0)
 		return;
