@@ -129,3 +129,36 @@ uint32_t crc32c_table(uint32_t crc, const void *p, size_t n)
 	pthread_once(&once, prepare);
 	return ~by_table(~crc, p, n);
 }
+
+/* A matrix of bits: m[i] is what bit i becomes. */
+static uint32_t times(const uint32_t m[32], uint32_t v)
+{
+	uint32_t sum = 0;
+
+	for (int i = 0; v; i++, v >>= 1)
+		if (v & 1)
+			sum ^= m[i];
+	return sum;
+}
+
+/* n zero bytes go by in as many steps as n has bits: the matrix for one byte, squared again and
+ * again. */
+uint32_t crc32c_join(uint32_t first, uint32_t second, uint64_t n)
+{
+	uint32_t m[32], square[32];
+
+	m[0] = 0x82f63b78u; /* one zero bit */
+	for (int i = 1; i < 32; i++)
+		m[i] = 1u << (i - 1);
+	for (int power = 0; power < 64 + 3 && (power < 3 || n); power++) {
+		if (power >= 3) {
+			if (n & 1)
+				first = times(m, first);
+			n >>= 1;
+		}
+		for (int i = 0; i < 32; i++)
+			square[i] = times(m, m[i]);
+		memcpy(m, square, sizeof m);
+	}
+	return first ^ second;
+}

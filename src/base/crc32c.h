@@ -11,6 +11,9 @@
 /* Continue `crc` (0 to begin) over n more bytes. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
 
+/* The checksum of two pieces, one after the other, of which the second has n bytes. */
+uint32_t crc32c_join(uint32_t first, uint32_t second, uint64_t n);
+
 /* The table alone, for the test that compares the two. */
 uint32_t crc32c_table(uint32_t crc, const void *p, size_t n);
 

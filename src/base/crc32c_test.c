@@ -40,11 +40,25 @@ static void instruction_and_table_agree_at_every_length_and_cut(void **state)
 	}
 }
 
+static void two_pieces_are_joined(void **state)
+{
+	static unsigned char p[3000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof p; i++)
+		p[i] = (unsigned char)(i * 7 + (i >> 8));
+	for (size_t cut = 0; cut <= sizeof p; cut += 37)
+		assert_int_equal(crc32c_join(crc32c(0, p, cut), crc32c(0, p + cut, sizeof p - cut),
+					 sizeof p - cut),
+			crc32c(0, p, sizeof p));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_values_come_out),
 		cmocka_unit_test(instruction_and_table_agree_at_every_length_and_cut),
+		cmocka_unit_test(two_pieces_are_joined),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

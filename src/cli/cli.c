@@ -57,6 +57,14 @@ static const struct command {
 		" login: all that it has sent)",
 		"mail on its way out" },
 	{ "trace", cli_trace, ONLINE, "trace ADDRESS|ID", "where did this message go?" },
+	{ "import", cli_import, ONLINE,
+		"import --to ADDRESS [--folder NAME] [--format maildir|mbox|eml] PATH"
+		"    broken off, it goes on when given again",
+		"bring mail in from a Maildir, mbox files or single messages" },
+	{ "export", cli_export, ONLINE,
+		"export ADDRESS [--folder NAME] --format maildir|mbox|eml PATH"
+		"    broken off, it goes on when given again",
+		"write mail out as a Maildir, mbox files or single messages" },
 	{ "send", cli_send, ONLINE,
 		"send --server URL --from ADDRESS --to ADDRESS... [--user NAME] [--subject TEXT]"
 		" [--ca-file FILE] [--insecure] [--quiet] < TEXT",

@@ -26,7 +26,11 @@ struct cli {
 	struct conf *conf; /* loaded for commands that ask the server */
 	struct task_group *group;
 	struct channel *store, *vault, *master;
-	int64_t credit; /* body bytes that the store takes now, and the news of more */
+	/* The body that is being sent (cli_body_begin): how much of it the store takes now, why it
+	 * takes no more, and the news of either. */
+	uint32_t txn;
+	int64_t credit;
+	struct err refused;
 	struct signal credit_came;
 };
 
@@ -53,6 +57,12 @@ int64_t cli_deadline(void);
 /* An id for a changing call; random. */
 uint64_t cli_call_id(void);
 
+/* A body for the store, in pieces of any size: waits while the store has no room. One at a time;
+ * the commit (store_deliver, store_append) names the transaction, and takes it over. */
+void cli_body_begin(struct cli *c, uint32_t txn);
+int cli_body_send(struct cli *c, struct str data, struct err *err);
+int cli_body_abort(struct cli *c, struct err *err);
+
 /* A password: from the terminal without echo (twice when `confirm`), or one line of standard input
  * when that is no terminal. The caller wipes and frees *b. */
 int cli_password(const char *prompt, bool confirm, struct buf *b, struct err *err);
@@ -64,6 +74,8 @@ int cli_config(struct cli *c);
 int cli_demo(struct cli *c);
 int cli_domain(struct cli *c);
 int cli_fsck(struct cli *c);
+int cli_export(struct cli *c);
+int cli_import(struct cli *c);
 int cli_queue(struct cli *c);
 int cli_role(struct cli *c);
 int cli_send(struct cli *c);

@@ -16,7 +16,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { ANSWER_SECONDS = 60 };
+enum { ANSWER_SECONDS = 60, PIECE = 60 * 1024, AHEAD = 256 * 1024 };
 
 const char *cli_config_path(void)
 {
@@ -71,18 +71,59 @@ static int dial_control(const char *path, int *fd, struct err *err)
 	return err_sys(err, "connect to", path);
 }
 
-/* All that comes unasked on an operator's connection is credit for a message that is being sent. */
+/* All that comes unasked on an operator's connection is about a message that is being sent. */
 static void on_message(void *arg, struct request *req)
 {
 	struct cli *c = arg;
-	struct store_txn_credit m;
+	struct store_txn_credit credit;
+	struct store_txn_failed failed;
 	struct err err = ERR_INIT;
 
-	if (req->type == MSG_store_txn_credit && store_txn_credit_get(req->body, &m, &err) == 0) {
-		c->credit += m.bytes;
-		signal_raise(&c->credit_came);
-	}
+	if (req->type == MSG_store_txn_credit &&
+		store_txn_credit_get(req->body, &credit, &err) == 0 && credit.txn == c->txn)
+		c->credit += credit.bytes;
+	if (req->type == MSG_store_txn_failed &&
+		store_txn_failed_get(req->body, &failed, &err) == 0 && failed.txn == c->txn)
+		err_set(&c->refused,
+			failed.kind && failed.kind < ERR_KINDS ? (enum err_kind)failed.kind
+							       : ERR_TEMP,
+			STR_F, STR_A(failed.why));
+	signal_raise(&c->credit_came);
 	request_free(&req);
+}
+
+void cli_body_begin(struct cli *c, uint32_t txn)
+{
+	c->txn = txn;
+	c->credit = AHEAD;
+	c->refused = (struct err)ERR_INIT;
+}
+
+int cli_body_send(struct cli *c, struct str data, struct err *err)
+{
+	while (data.n) {
+		struct store_txn_body piece = { .txn = c->txn, .data = str_head(data, PIECE) };
+
+		if (c->refused.kind != ERR_NONE) {
+			*err = c->refused;
+			return -1;
+		}
+		if (c->credit < (int64_t)piece.data.n) {
+			if (task_wait(-1, 0, &c->credit_came, cli_deadline(), err) < 0)
+				return -1;
+			continue;
+		}
+		c->credit -= (int64_t)piece.data.n;
+		data = str_from(data, piece.data.n);
+		if (store_txn_body_send(c->store, &piece, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int cli_body_abort(struct cli *c, struct err *err)
+{
+	return store_txn_abort_send(c->store, &(struct store_txn_abort){ c->txn }, err);
 }
 
 static struct channel *open_channel(struct cli *c, uint32_t peer, struct err *err)

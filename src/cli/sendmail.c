@@ -24,7 +24,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { PIECE = 60 * 1024, AHEAD = 256 * 1024, OVERHEAD = 64 * 1024, TXN = 1 };
+enum { OVERHEAD = 64 * 1024, TXN = 1 };
 
 struct mail {
 	struct cli *c;
@@ -250,25 +250,6 @@ static int finish_head(struct mail *m, struct str id, struct buf *out, struct er
 	return r == 0 && !buf_ok(out) ? too_big(m, err) : r;
 }
 
-static int send_body(struct mail *m, struct channel *store, struct str body, struct err *err)
-{
-	m->c->credit = AHEAD;
-	while (body.n) {
-		struct store_txn_body piece = { .txn = TXN, .data = str_head(body, PIECE) };
-
-		if (m->c->credit < (int64_t)piece.data.n) {
-			if (task_wait(-1, 0, &m->c->credit_came, cli_deadline(), err) < 0)
-				return -1;
-			continue;
-		}
-		m->c->credit -= (int64_t)piece.data.n;
-		body = str_from(body, piece.data.n);
-		if (store_txn_body_send(store, &piece, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 /* Ask for each recipient, so that one that does not exist is said before anything is sent. */
 static int send_rcpts(struct mail *m, struct channel *store, struct err *err)
 {
@@ -327,9 +308,10 @@ static int hand_in(struct mail *m, struct err *err)
 	int r = -1;
 
 	queue_id_print(q.call, id);
+	cli_body_begin(m->c, TXN);
 	if (store && finish_head(m, str_c(id), &body, err) == 0 &&
 		facts_of(buf_str(&body), &facts, &refs, err) == 0 &&
-		send_rcpts(m, store, err) == 0 && send_body(m, store, buf_str(&body), err) == 0) {
+		send_rcpts(m, store, err) == 0 && cli_body_send(m->c, buf_str(&body), err) == 0) {
 		q.size = body.n;
 		q.facts = buf_str(&facts);
 		q.refs = buf_str(&refs);

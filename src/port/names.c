@@ -10,10 +10,23 @@ void level_clean(struct str bytes, struct buf *name)
 	bool ok;
 
 	while (utf8_next(&bytes, &c, &ok))
-		if (!ok || c == '/' || c < 0x20 || (c >= 0x7f && c < 0xa0))
+		if (!ok || (c < 0x80 && strchr("/%*", (int)c)) || c < 0x20 ||
+			(c >= 0x7f && c < 0xa0))
 			buf_addc(name, '_');
 		else
 			utf8_put(name, c);
+}
+
+/* The dot of an ending by which other programs know kinds of files. */
+static bool is_ending(struct str level, size_t at)
+{
+	static const struct str endings[] = { STR_INIT(".sbd"), STR_INIT(".mbox"), STR_INIT(".mbx"),
+		STR_INIT(".msf"), STR_INIT(".dat"), STR_INIT(".eml"), STR_INIT(".part") };
+
+	for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+		if (str_eqi(str_from(level, at), endings[i]))
+			return true;
+	return false;
 }
 
 /* A dot at the beginning hides a file, and "." and ".." are none; at the end Windows drops it. */
@@ -29,7 +42,7 @@ bool level_to_file(struct str level, struct buf *file)
 	for (size_t i = 0; i < level.n; i++) {
 		const unsigned char c = (unsigned char)level.p[i];
 
-		if (is_coded(c, i == 0 || i + 1 == level.n))
+		if (is_coded(c, i == 0 || i + 1 == level.n || is_ending(level, i)))
 			buf_addf(file, "%%%02X", c);
 		else
 			buf_addc(file, (char)c);
@@ -53,7 +66,7 @@ void level_from_file(struct str file, struct buf *level)
 			  low = high < 0 ? -1 : digit(file.p[i + 2]);
 		const int c = low < 0 ? -1 : high * 16 + low;
 
-		if (c > 0 && is_coded((unsigned char)c, i == 0 || i + 3 == file.n)) {
+		if (c > 0 && is_coded((unsigned char)c, true)) {
 			buf_addc(&bytes, (char)c);
 			i += 2;
 		} else {

@@ -69,6 +69,7 @@ PROLOGUE(accounts, NONE)
 PROLOGUE(former_mailboxes, HANDLE)
 PROLOGUE(deleted, HANDLE)
 PROLOGUE(undelete, BOTH)
+PROLOGUE(digests, HANDLE)
 PROLOGUE(account_quota, CALL_ID)
 PROLOGUE(account_caps, CALL_ID)
 PROLOGUE(domain_quota, CALL_ID)
@@ -150,6 +151,7 @@ static const struct row {
 	READ(former_mailboxes, MAIL_HANDLE),
 	READ(deleted, MAIL_HANDLE),
 	WRITE(undelete, MAIL_HANDLE),
+	READ(digests, MAIL_HANDLE),
 	WRITE(account_quota, NO_HANDLE),
 	WRITE(account_caps, NO_HANDLE),
 	WRITE(domain_quota, NO_HANDLE),

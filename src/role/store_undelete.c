@@ -1,8 +1,10 @@
-/* What was deleted and can come back, as jobs for the operator. */
+/* What only the operator may do with an account, as jobs: bring back what was deleted, and know
+ * messages again that are imported twice. */
 #include "store/undelete.h"
 
 #include "role/store_private.h"
 #include "store/directory.h"
+#include "store/entry.h"
 
 #include <stdlib.h>
 
@@ -94,4 +96,36 @@ int store_do_account_restore(struct txn *t, struct store_job *job, struct err *e
 		return -1;
 	return ANSWER(store_account_restore, .account = account, .messages = s.messages,
 		.bytes = s.bytes);
+}
+
+/* ---- knowing messages again ---- */
+
+struct digests {
+	struct buf items;
+	uint32_t next;
+};
+
+static bool add_digest(void *arg, const struct entry_digest *e)
+{
+	struct digests *d = arg;
+
+	if (d->items.n > STORE_ITEMS - 100) {
+		d->next = e->uid;
+		return false;
+	}
+	store_digest_item_put(
+		&d->items, &(struct store_digest_item){ e->size, e->received, e->checksum });
+	return true;
+}
+
+int store_do_digests(struct view *v, struct store_job *job, struct err *err)
+{
+	struct digests d = { BUF(MSG_MAX), 0 };
+	int r = -1;
+	ASKED(store_digests, q);
+
+	if (entry_digests(v, work_of(job)->account, q.mailbox, q.from, add_digest, &d, err) == 0)
+		r = ANSWER(store_digests, .items = buf_str(&d.items), .next = d.next);
+	buf_free(&d.items);
+	return r;
 }

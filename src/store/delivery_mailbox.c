@@ -253,6 +253,7 @@ int delivery_append(struct txn *t, const struct delivery_append *a, uint32_t *ui
 		account_state(&t->view, a->account, &s, err) < 0 ||
 		(s.limited &&
 			directory_has_room(&t->view, a->account, 1, a->body.size, NULL, err) < 0) ||
+		mailbox_note_keywords(t, a->account, m.id, a->keywords, err) < 0 ||
 		delivery_put_body(t, &a->body, 1, &body, err) < 0 ||
 		put_email(t, a->account, str_c(who.login), &m, a->mailbox, STR(""), &a->body, body,
 			&row, err) < 0)

@@ -1,5 +1,6 @@
 /* Reading entries. */
 #include "store/entry.h"
+#include "base/crc32c.h"
 #include "store/body.h"
 #include "store/mailbox.h"
 
@@ -187,4 +188,34 @@ int entry_read(struct view *v, uint64_t account, uint64_t mailbox, uint32_t uid,
 		r = body_read_message(v, buf_str(&prefix), body, offset, length, out, size, err);
 	buf_free(&prefix);
 	return r;
+}
+
+int entry_digests(struct view *v, uint64_t account, uint64_t mailbox, uint32_t from,
+	entry_digest_fn *fn, void *arg, struct err *err)
+{
+	struct rows *r;
+	int got;
+
+	if (db_query(v->db, &r,
+		    "SELECT e.uid, b.checksum, e.size, e.received, b.size, m.prefix FROM entry e"
+		    " JOIN body b ON b.id = e.body LEFT JOIN email m ON e.prefix_size > 0"
+		    " AND m.account = e.account AND m.id = e.email"
+		    " WHERE e.account = $1 AND e.mailbox = $2 AND e.uid >= $3 ORDER BY e.uid",
+		    DB_ARGS(ID(account), ID(mailbox), DB_I(from)), err) < 0)
+		return -1;
+	while ((got = rows_next(r, err)) == 1) {
+		const struct str prefix = rows_str(r, 5);
+		struct entry_digest d = { .uid = (uint32_t)rows_int(r, 0),
+			.checksum = (uint32_t)rows_int(r, 1),
+			.size = (uint64_t)rows_int(r, 2),
+			.received = rows_int(r, 3) };
+
+		if (prefix.n)
+			d.checksum = crc32c_join(crc32c(0, prefix.p, prefix.n), d.checksum,
+				(uint64_t)rows_int(r, 4));
+		if (!fn(arg, &d))
+			break;
+	}
+	rows_free(&r);
+	return got < 0 ? -1 : 0;
 }

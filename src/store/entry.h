@@ -62,6 +62,17 @@ int entry_list(
 int entry_read(struct view *v, uint64_t account, uint64_t mailbox, uint32_t uid, uint64_t offset,
 	uint32_t length, struct buf *out, uint64_t *size, struct err *err);
 
+/* Enough to know a message again: the size and checksum (CRC-32C) of what entry_read() gives, and
+ * its date. From uid `from` on, in order; the callback returns false when it has enough. */
+struct entry_digest {
+	uint32_t uid, checksum;
+	uint64_t size;
+	int64_t received;
+};
+typedef bool entry_digest_fn(void *arg, const struct entry_digest *d);
+int entry_digests(struct view *v, uint64_t account, uint64_t mailbox, uint32_t from,
+	entry_digest_fn *fn, void *arg, struct err *err);
+
 enum entry_op { ENTRY_SET, ENTRY_ADD, ENTRY_REMOVE };
 struct entry_flags {
 	uint64_t account, mailbox;

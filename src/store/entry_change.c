@@ -162,27 +162,11 @@ static int flag_range(struct flagging *f, const struct effect_uid_range *range, 
 	return got < 0 ? -1 : 0;
 }
 
-/* The mailbox remembers every keyword that was ever used in it. */
 static int note_keywords(struct flagging *f, struct err *err)
 {
-	struct buf all = BUF(MAILBOX_KEYWORDS);
-	size_t before;
-	int r = 0;
-
-	if (f->q->op == ENTRY_REMOVE || f->q->keywords.n == 0)
+	if (f->q->op == ENTRY_REMOVE)
 		return 0;
-	if (mailbox_keywords(&f->t->view, f->q->account, f->q->mailbox, &all, err) < 0)
-		r = -1;
-	before = all.n;
-	if (r == 0 && !keywords_add(&all, f->q->keywords))
-		r = err_set(err, ERR_LIMIT, "too many different keywords in this mailbox");
-	if (r == 0 && all.n != before)
-		r = emit_mailbox_keywords(f->t,
-			&(struct effect_mailbox_keywords){
-				f->q->account, f->q->mailbox, buf_str(&all) },
-			err);
-	buf_free(&all);
-	return r;
+	return mailbox_note_keywords(f->t, f->q->account, f->q->mailbox, f->q->keywords, err);
 }
 
 int entry_set_flags(struct txn *t, const struct entry_flags *q, entry_flag_fn *fn, void *arg,

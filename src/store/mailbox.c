@@ -154,6 +154,32 @@ int mailbox_keywords(
 	return got < 0 ? -1 : 0;
 }
 
+int mailbox_note_keywords(
+	struct txn *t, uint64_t account, uint64_t mailbox, struct str words, struct err *err)
+{
+	struct buf all = BUF(MAILBOX_KEYWORDS);
+	size_t before;
+	int r = -1;
+
+	if (words.n == 0)
+		return 0;
+	if (mailbox_keywords(&t->view, account, mailbox, &all, err) < 0)
+		goto out;
+	before = all.n;
+	if (!keywords_add(&all, words)) {
+		err_set(err, ERR_LIMIT, "too many different keywords in this mailbox");
+		goto out;
+	}
+	r = all.n == before
+		? 0
+		: emit_mailbox_keywords(t,
+			  &(struct effect_mailbox_keywords){ account, mailbox, buf_str(&all) },
+			  err);
+out:
+	buf_free(&all);
+	return r;
+}
+
 int mailbox_first_unseen(
 	struct view *v, uint64_t account, const struct mailbox *m, uint32_t *uid, struct err *err)
 {

@@ -36,6 +36,9 @@ int mailbox_get(struct view *v, uint64_t account, uint64_t mailbox, struct mailb
 	struct buf *name, struct err *err);
 int mailbox_keywords(
 	struct view *v, uint64_t account, uint64_t mailbox, struct buf *out, struct err *err);
+/* The mailbox remembers every keyword that was ever used in it. ERR_LIMIT: too many. */
+int mailbox_note_keywords(
+	struct txn *t, uint64_t account, uint64_t mailbox, struct str words, struct err *err);
 /* The first unseen uid, 0 when there is none. */
 int mailbox_first_unseen(
 	struct view *v, uint64_t account, const struct mailbox *m, uint32_t *uid, struct err *err);

@@ -72,7 +72,7 @@ def test_curl_reads_by_pop3(demo, scheme):
 # ---- mutt -----------------------------------------------------------------------------------
 
 
-def mutt(demo, tmp_path, folder, keys, who=2):
+def mutt(demo, tmp_path, folder, keys, who=2, path=None):
     """Run mutt on a terminal of its own until it ends."""
     rc = tmp_path / "muttrc"
     rc.write_text(f"""
@@ -89,7 +89,7 @@ push "{keys}"
         os.environ.update(TERM="vt100", HOME=str(tmp_path), LC_ALL="C.UTF-8", COLUMNS="120",
                           LINES="40")
         os.execvp("mutt", ["mutt", "-n", "-F", str(rc), "-f",
-                           f"imaps://{demo.TLS_NAME}:{demo.IMAPS_PORT}/{folder}"])
+                           str(path or f"imaps://{demo.TLS_NAME}:{demo.IMAPS_PORT}/{folder}")])
     seen = b""
     until = time.monotonic() + 20
     while time.monotonic() < until:

@@ -1,0 +1,312 @@
+/* export.c - eilpost export: an account's mail into a Maildir, mbox files or single messages.
+ *
+ * Broken off, the same command goes on: what an earlier run has written whole stays and is not
+ * written again.
+ */
+#include "cli/export_private.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { PIECE = 61440, NAMES_MAX = 64 << 20 };
+
+/* ---- messages ---- */
+
+int export_read(struct export *x, const struct export_message *m, mbox_sink *sink, void *arg,
+	struct err *err)
+{
+	struct store_body_req q = {
+		.handle = x->handle, .mailbox = x->mailbox, .uid = m->uid, .length = PIECE
+	};
+	struct store_body_rep a;
+	int r = 0;
+
+	while (r == 0 && q.offset < m->size) {
+		struct reply hold = { 0 };
+
+		r = store_body(x->c->store, &q, cli_deadline(), &a, &hold, err);
+		if (r == 0 && a.data.n == 0)
+			r = err_set(err, ERR_PERM, "it ends too early");
+		if (r == 0)
+			r = sink(arg, a.data, err);
+		q.offset += r == 0 ? a.data.n : 0;
+		reply_free(&hold);
+	}
+	return r;
+}
+
+/* May the others go on without this one? */
+static bool is_its_own(const struct err *err)
+{
+	return err->kind == ERR_PERM || err->kind == ERR_NOTFOUND || err->kind == ERR_EXISTS ||
+		err->kind == ERR_LIMIT;
+}
+
+static int one(struct export *x, const struct store_entry *e, struct err *err)
+{
+	const struct export_message m = { e->uid, e->flags, e->received, e->size, e->keywords };
+	struct err why = ERR_INIT;
+
+	if (x->format->has(x, &m)) {
+		x->present++;
+	} else if (x->format->put(x, &m, &why) == 0) {
+		x->exported++;
+		x->bytes += e->size;
+	} else if (is_its_own(&why)) {
+		x->left_out++;
+		progress_say(
+			&x->progress, "%s, message %u: %s; left out", x->name, e->uid, why.msg);
+	} else {
+		*err = why;
+		return -1;
+	}
+	progress_to(&x->progress, x->present + x->exported + x->left_out, x->present + x->exported);
+	return 0;
+}
+
+static int messages(struct export *x, struct err *err)
+{
+	struct store_entries_req q = { .handle = x->handle, .mailbox = x->mailbox };
+	struct store_entries_rep a = { .more = 1 };
+	struct store_entry e;
+	int r = 0;
+
+	while (r == 0 && a.more) {
+		struct reply hold = { 0 };
+
+		r = store_entries(x->c->store, &q, cli_deadline(), &a, &hold, err);
+		while (r == 0 && store_entry_next(&a.entries, &e)) {
+			r = one(x, &e, err);
+			q.from = e.uid + 1;
+		}
+		reply_free(&hold);
+	}
+	return r;
+}
+
+/* ---- folders ---- */
+
+static int open_folder(struct export *x, struct str name, struct err *err)
+{
+	struct store_select_req q = { .handle = x->handle, .name = name };
+	struct store_select_rep a;
+	struct reply hold = { 0 };
+	int r = store_select(x->c->store, &q, cli_deadline(), &a, &hold, err);
+
+	str_z(str_eqi(name, STR("INBOX")) ? STR("INBOX") : name, x->name, sizeof x->name);
+	if (r == 0) {
+		x->mailbox = a.mailbox;
+		x->uidvalidity = a.uidvalidity;
+		x->uidnext = a.uidnext;
+		x->exists = a.exists;
+		buf_clear(&x->keywords);
+		buf_add(&x->keywords, a.keywords);
+	}
+	reply_free(&hold);
+	x->exported = x->present = x->left_out = x->bytes = 0;
+	return r;
+}
+
+static void add_row(struct export *x)
+{
+	table_str(&x->table, str_c(x->name));
+	table_num(&x->table, x->exported);
+	table_num(&x->table, x->present);
+	table_num(&x->table, x->left_out);
+	table_bytes(&x->table, x->bytes);
+	x->refused += x->left_out;
+}
+
+static int folder(struct export *x, struct str name, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int r;
+
+	if (open_folder(x, name, err) < 0)
+		return -1;
+	progress_begin(&x->progress, str_c(x->name), x->exists, false);
+	r = x->format->begin(x, &why);
+	if (r == 0) {
+		r = messages(x, err);
+		if (r == 0)
+			r = x->format->end(x, err);
+	} else if (is_its_own(&why)) {
+		x->left_out = x->exists ? x->exists : 1;
+		progress_say(&x->progress, "%s: %s; left out", x->name, why.msg);
+		r = 0;
+	} else {
+		*err = why;
+	}
+	x->format->close(x);
+	progress_end(&x->progress);
+	add_row(x);
+	return r;
+}
+
+/* All names first: an export takes long, and folders may come and go meanwhile. */
+static int list(struct export *x, struct buf *names, struct buf *subscribed, struct err *err)
+{
+	struct store_mailboxes_req q = { .handle = x->handle };
+	struct store_mailboxes_rep a = { .more = 1 };
+	struct store_mailbox_item item;
+	char after[EXPORT_NAME + 1] = "";
+	int r = 0;
+
+	while (r == 0 && a.more) {
+		struct reply hold = { 0 };
+
+		q.after = str_c(after);
+		r = store_mailboxes(x->c->store, &q, cli_deadline(), &a, &hold, err);
+		while (r == 0 && store_mailbox_item_next(&a.items, &item)) {
+			str_z(item.name, after, sizeof after);
+			if (item.exists)
+				buf_add(names, str_make(after, strlen(after) + 1));
+			if (item.subscribed)
+				buf_add(subscribed, str_make(after, strlen(after) + 1));
+		}
+		reply_free(&hold);
+	}
+	return r == 0 && !(buf_ok(names) && buf_ok(subscribed))
+		? err_set(err, ERR_LIMIT, "too many folders")
+		: r;
+}
+
+static int all_folders(struct export *x, struct err *err)
+{
+	struct buf names = BUF(NAMES_MAX), subscribed = BUF(NAMES_MAX);
+	struct err why = ERR_INIT;
+	int r = list(x, &names, &subscribed, err);
+
+	for (size_t at = 0; r == 0 && at < names.n; at += strlen(names.p + at) + 1) {
+		r = folder(x, str_c(names.p + at), &why);
+		if (r < 0 && why.kind == ERR_NOTFOUND) { /* deleted meanwhile */
+			why = (struct err)ERR_INIT;
+			r = 0;
+		} else if (r < 0) {
+			*err = why;
+		}
+	}
+	if (r == 0 && x->format->finish)
+		r = x->format->finish(x, buf_str(&subscribed), err);
+	buf_free(&names);
+	buf_free(&subscribed);
+	return r;
+}
+
+/* ---- the command ---- */
+
+static int open_account(struct export *x, struct err *err)
+{
+	struct store_account_open_req q = { .login = x->login };
+	struct store_account_open_rep a;
+	struct reply hold = { 0 };
+	int r = cli_store(x->c, err)
+		? store_account_open(x->c->store, &q, cli_deadline(), &a, &hold, err)
+		: -1;
+
+	if (r == 0)
+		x->handle = a.handle;
+	reply_free(&hold);
+	return r;
+}
+
+/* The folder that is written to; of a single file the one it is in. */
+static int open_root(struct export *x, struct err *err)
+{
+	struct str path = x->path, name;
+	char *text;
+
+	if (x->only.n && x->format->one_file && !str_rcut(x->path, '/', &path, &name))
+		path = STR(".");
+	else if (path.n == 0)
+		path = STR("/");
+	text = malloc(path.n + 1);
+	if (!text)
+		return err_set(err, ERR_TEMP, "out of memory");
+	str_z(path, text, path.n + 1);
+	if (!(x->only.n && x->format->one_file))
+		mkdir(text, 0700);
+	x->root = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (x->root < 0)
+		err_sys(err, "open", text);
+	free(text);
+	return x->root < 0 ? -1 : 0;
+}
+
+static int run(struct export *x, struct err *err)
+{
+	int r = open_account(x, err);
+
+	if (r == 0)
+		r = open_root(x, err);
+	if (r == 0)
+		r = x->only.n ? folder(x, x->only, err) : all_folders(x, err);
+	if (r == 0 && syncfs(x->root) < 0)
+		r = err_sys(err, "flush", "what was written");
+	return r;
+}
+
+static int read_format(struct export *x, const char *name)
+{
+	static const struct export_format *const formats[] = { &export_maildir, &export_mbox,
+		&export_eml };
+
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+		if (strcmp(name, formats[i]->name) == 0) {
+			x->format = formats[i];
+			return EX_OK;
+		}
+	return cli_usage(x->c, "the formats are maildir, mbox and eml");
+}
+
+static int read_args(struct export *x)
+{
+	const char *arg, *value;
+	int code = EX_OK;
+
+	while (code == EX_OK && (arg = cli_arg(x->c))) {
+		if (strncmp(arg, "--", 2) != 0 && !x->path.n) {
+			*(x->login.n ? &x->path : &x->login) = str_c(arg);
+			continue;
+		}
+		value = cli_arg(x->c);
+		if (!value)
+			return cli_usage(x->c, "%s needs a value, or is not known", arg);
+		if (strcmp(arg, "--folder") == 0)
+			x->only = str_c(value);
+		else if (strcmp(arg, "--format") == 0)
+			code = read_format(x, value);
+		else
+			return cli_usage(x->c, "\"%s\" is not known", arg);
+	}
+	if (code == EX_OK && (!x->path.n || !x->format))
+		return cli_usage(x->c, "an address, --format and a path are needed");
+	return code;
+}
+
+int cli_export(struct cli *c)
+{
+	static struct export x; /* larger than a task's stack likes */
+	struct err err = ERR_INIT;
+	int code, r;
+
+	x = (struct export){ .c = c, .root = -1, .keywords = BUF(1 << 16) };
+	x.table = (struct table)TABLE(
+		c->json, "folder", "exported", "already there", "left out", "size");
+	code = read_args(&x);
+	if (code != EX_OK)
+		return code;
+	r = run(&x, &err);
+	table_end(&x.table);
+	buf_free(&x.keywords);
+	if (x.root >= 0)
+		close(x.root);
+	if (r < 0)
+		return cli_fail(c, &err);
+	return x.refused ? EX_DATAERR : EX_OK;
+}
