@@ -1,6 +1,6 @@
 
--- How much of each segment of the log is alive: bodies whose record lies there, and the bytes of those
--- that lie in the log themselves. A segment without a row holds nothing that anybody needs for good.
+-- How much of each segment of the log is alive: bodies whose record lies there, and the bytes that would
+-- move with them. A segment without a row holds nothing that anybody needs for good.
 CREATE TABLE segment (
 --sqlite number INTEGER PRIMARY KEY,
 --postgres number BIGINT PRIMARY KEY,
@@ -9,6 +9,9 @@ CREATE TABLE segment (
 );
 INSERT INTO segment (number, bytes, bodies)
 	SELECT segment, sum(size), count(*) FROM body WHERE segment <> 0 GROUP BY segment;
+
+-- What moves along with a body when its segment is compacted, in bytes, about: who refers to it, facts.
+ALTER TABLE body ADD COLUMN carried BIGINT NOT NULL DEFAULT 0;
 
 -- Since when a body is known to be damaged on disk and is not served; 0: it is not.
 ALTER TABLE body ADD COLUMN damaged BIGINT NOT NULL DEFAULT 0;

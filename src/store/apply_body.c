@@ -3,18 +3,23 @@
 #include "store/apply_private.h"
 #include "store/space.h"
 
+/* What an email and its entry take in a record, about. */
+enum { REFERENCE = 400 };
+
 int apply_body(struct apply *a, const struct effect_body *e, struct err *err)
 {
-	bool in_log = e->blob.n == 0;
+	const bool in_log = e->blob.n == 0;
+	const int64_t carried = (int64_t)e->facts.n + REFERENCE;
 
 	apply_at_least(&a->next->body, e->id);
-	if (space_add(a->space, a->segment, in_log ? (int64_t)e->size : 0, 1, err) < 0)
+	if (space_add(a->space, a->segment, carried + (in_log ? (int64_t)e->size : 0), 1, err) < 0)
 		return -1;
 	return db_exec(a->db,
-		"INSERT INTO body (id, segment, place, blob, size, checksum, links, facts)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		"INSERT INTO body (id, segment, place, blob, size, checksum, links, facts, carried)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 		DB_ARGS(ID(e->id), ID(a->segment), ID(a->place), in_log ? DB_NIL : DB_T(e->blob),
-			ID(e->size), DB_I(e->checksum), DB_I(e->links), DB_B(e->facts)),
+			ID(e->size), DB_I(e->checksum), DB_I(e->links), DB_B(e->facts),
+			DB_I(carried)),
 		err);
 }
 
@@ -27,17 +32,20 @@ int apply_body_shared(struct apply *a, const struct effect_body_shared *e, struc
 int apply_body_moved(struct apply *a, const struct effect_body_moved *e, struct err *err)
 {
 	const int64_t bytes = e->blob.n ? 0 : (int64_t)e->size;
-	int64_t found;
-	int got = db_int(a->db, &found,
-		"UPDATE body SET segment = $2, place = $3 WHERE id = $1 AND segment = $4"
-		" RETURNING id",
-		DB_ARGS(ID(e->id), ID(a->segment), ID(a->place), ID(e->from)), err);
+	const int64_t carried =
+		(int64_t)(e->facts.n + e->emails.n + e->entries.n + e->queued.n) + REFERENCE;
+	int64_t before;
+	int got = db_int(a->db, &before, "SELECT carried FROM body WHERE id = $1 AND segment = $2",
+		DB_ARGS(ID(e->id), ID(e->from)), err);
 
 	if (got != 1)
 		return got < 0 ? -1 : err_set(err, ERR_PROTO, "a body moved that was not there");
-	if (space_add(a->space, e->from, -bytes, -1, err) < 0)
+	if (space_add(a->space, e->from, -bytes - before, -1, err) < 0 ||
+		space_add(a->space, a->segment, bytes + carried, 1, err) < 0)
 		return -1;
-	return space_add(a->space, a->segment, bytes, 1, err);
+	return db_exec(a->db,
+		"UPDATE body SET segment = $2, place = $3, carried = $4 WHERE id = $1",
+		DB_ARGS(ID(e->id), ID(a->segment), ID(a->place), DB_I(carried)), err);
 }
 
 int apply_body_damaged(struct apply *a, const struct effect_body_damaged *e, struct err *err)
@@ -53,13 +61,14 @@ static int drop(struct apply *a, uint64_t body, struct err *err)
 	struct rows *r;
 	int got;
 
-	if (db_query(a->db, &r, "DELETE FROM body WHERE id = $1 RETURNING segment, size, blob",
+	if (db_query(a->db, &r,
+		    "DELETE FROM body WHERE id = $1 RETURNING segment, size, blob, carried",
 		    DB_ARGS(ID(body)), err) < 0)
 		return -1;
 	got = rows_next(r, err);
 	if (got == 1) {
 		segment = (uint64_t)rows_int(r, 0);
-		bytes = rows_str(r, 2).n ? 0 : rows_int(r, 1);
+		bytes = (rows_str(r, 2).n ? 0 : rows_int(r, 1)) + rows_int(r, 3);
 		if (rows_str(r, 2).n)
 			space_blob_dropped(a->space, rows_str(r, 2));
 		got = rows_next(r, err);

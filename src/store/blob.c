@@ -226,15 +226,31 @@ int blob_sums(int dir, struct str name, uint64_t size, uint32_t checksum, struct
 	return r;
 }
 
-static bool is_named(struct view *v, const char *folder, const char *file, struct err *err)
+bool blob_is_named(struct view *v, const char *name)
 {
-	char name[BLOB_NAME];
+	struct err ignored = ERR_INIT;
 	int64_t id;
 
-	snprintf(name, sizeof name, "%.2s%.30s", folder, file);
-	/* When in doubt it stays. */
 	return db_int(v->db, &id, "SELECT id FROM body WHERE blob = $1", DB_ARGS(DB_T(str_c(name))),
-		       err) != 0;
+		       &ignored) != 0;
+}
+
+int blob_remove(int dir, struct str name, struct err *err)
+{
+	char z[BLOB_NAME], path[PATH];
+
+	if (!str_z(name, z, sizeof z) || name.n < 3)
+		return err_set(err, ERR_NOTFOUND, "no such blob");
+	final_path(z, path);
+	return io_remove(dir, path, err);
+}
+
+static bool is_named(struct view *v, const char *folder, const char *file)
+{
+	char name[BLOB_NAME];
+
+	snprintf(name, sizeof name, "%.2s%.30s", folder, file);
+	return blob_is_named(v, name);
 }
 
 static int sweep_folder(struct view *v, const char *folder, bool all, struct err *err)
@@ -254,7 +270,7 @@ static int sweep_folder(struct view *v, const char *folder, bool all, struct err
 			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 			st.st_mtime > time(NULL) - SWEEP_AGE || store_held_from(v->store) == 0)
 			continue;
-		if (!all && is_named(v, folder, e->d_name, err))
+		if (!all && is_named(v, folder, e->d_name))
 			continue;
 		snprintf(file, sizeof file, "%s/%s", path, e->d_name);
 		removed += io_remove(v->store->dir, file, err) == 0;

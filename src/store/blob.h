@@ -42,6 +42,10 @@ int blob_read(int dir, struct str name, uint64_t offset, char *p, size_t n, stru
 int blob_sums(int dir, struct str name, uint64_t size, uint32_t checksum, struct buf *sums,
 	struct err *err);
 
+/* Does a body refer to it? When in doubt it does. */
+bool blob_is_named(struct view *v, const char *name);
+int blob_remove(int dir, struct str name, struct err *err);
+
 /* Remove files that no body names and that are older than an hour. Gives how many. */
 int blob_sweep(struct view *v, struct err *err);
 

@@ -106,11 +106,13 @@ static int embedded_start(struct store *s, struct err *err)
 	if (follower_start(s, err) < 0)
 		return -1;
 	checkpoint_start(s);
+	compact_start(s);
 	return 0;
 }
 
 static void embedded_stop(struct store *s)
 {
+	compact_stop(s);
 	checkpoint_stop(s);
 	follower_stop(s);
 }

@@ -317,11 +317,12 @@ static const struct check checks[] = {
 		" ' bodies too many, ' || sum(t.bytes) || ' bytes' FROM (SELECT number, "
 		"bodies,"
 		" bytes FROM segment UNION ALL SELECT segment, -1, CASE WHEN blob IS NULL"
-		" THEN -size ELSE 0 END FROM body WHERE segment <> 0) t GROUP BY t.number"
+		" THEN -size ELSE 0 END - carried FROM body WHERE segment <> 0) t GROUP BY t.number"
 		" HAVING sum(t.bodies) <> 0 OR sum(t.bytes) <> 0",
 		{ "DELETE FROM segment",
 			"INSERT INTO segment (number, bytes, bodies) SELECT segment,"
-			" sum(CASE WHEN blob IS NULL THEN size ELSE 0 END), count(*) FROM "
+			" sum(CASE WHEN blob IS NULL THEN size ELSE 0 END + carried), count(*) "
+			"FROM "
 			"body"
 			" WHERE segment <> 0 GROUP BY segment" } },
 

@@ -252,7 +252,7 @@ static const struct broken {
 	{ "body.links", "UPDATE body SET links = 9;\n" },
 	{ "body.links",
 		"INSERT INTO body SELECT 77, segment, place, blob, size, checksum, 1, facts,"
-		" damaged FROM body WHERE id = 1;\n",
+		" carried, damaged FROM body WHERE id = 1;\n",
 		true },
 	{ "queue.waiting", "UPDATE queue_message SET waiting = 7;\n" },
 	{ "queue.message", "UPDATE queue_rcpt SET message = 99 WHERE domain = 'far.example';\n",

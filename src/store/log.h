@@ -88,6 +88,11 @@ int slog_batch_each(struct slog *l, slog_replay_fn *fn, void *arg, struct err *e
 int slog_read(
 	struct slog *l, uint64_t segment, uint64_t offset, char *p, size_t n, struct err *err);
 
+/* The segment's file is about to go, or has gone: who reads it now may finish. Any thread. */
+void slog_forget(struct slog *l, uint64_t segment);
+/* The first segment after this one that is there. 1, 0 none, -1. */
+int slog_next_segment(int dir, uint64_t after, uint64_t *number, struct err *err);
+
 /* Read along behind the writer, on any thread: the records after *at up to sequence `until` (which
  * is known to be committed), at most `max`. Bodies are passed over and come out empty. Returns
  * how many, -1 on error. *at moves along. */

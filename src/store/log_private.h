@@ -32,6 +32,7 @@ struct slog_file {
 	uint64_t segment; /* 0: empty slot */
 	int fd;
 	unsigned users;
+	bool gone; /* its file is: closed with the last user */
 };
 
 struct slog {
@@ -62,6 +63,8 @@ struct slog_segment {
 };
 
 void slog_segment_name(char name[SLOG_NAME], uint64_t number, const char *suffix);
+/* 0: not the name of one. */
+uint64_t slog_segment_number(struct str name);
 void slog_segment_put(char head[SLOG_SEGMENT_HEAD], const struct slog_segment *s);
 bool slog_segment_parse(struct str bytes, struct slog_segment *s);
 

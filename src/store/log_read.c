@@ -21,6 +21,7 @@ static int borrow(struct slog *l, uint64_t segment, struct slog_file **slot, str
 			close(f->fd);
 		f->fd = io_open(l->dir, name, O_RDONLY, err);
 		f->segment = f->fd >= 0 ? segment : 0;
+		f->gone = false;
 		fd = f->fd;
 	} else if (f->segment == segment) {
 		fd = f->fd;
@@ -32,6 +33,44 @@ static int borrow(struct slog *l, uint64_t segment, struct slog_file **slot, str
 		fd = io_open(l->dir, name, O_RDONLY, err);
 	pthread_mutex_unlock(&l->files_lock);
 	return fd;
+}
+
+static void close_if_gone(struct slog_file *f)
+{
+	if (!f->gone || f->users)
+		return;
+	close(f->fd);
+	*f = (struct slog_file){ 0 };
+}
+
+void slog_forget(struct slog *l, uint64_t segment)
+{
+	struct slog_file *f = &l->files[segment % SLOG_FILES];
+
+	pthread_mutex_lock(&l->files_lock);
+	if (f->segment == segment) {
+		f->gone = true;
+		close_if_gone(f);
+	}
+	pthread_mutex_unlock(&l->files_lock);
+}
+
+int slog_next_segment(int dir, uint64_t after, uint64_t *number, struct err *err)
+{
+	DIR *d = io_list(dir, "log", err);
+	struct dirent *e;
+	int got = -1;
+
+	*number = 0;
+	while (d && (got = io_next(d, "log", &e, err)) == 1) {
+		uint64_t n = slog_segment_number(str_c(e->d_name));
+
+		if (n > after && (*number == 0 || n < *number))
+			*number = n;
+	}
+	if (d)
+		closedir(d);
+	return got < 0 ? -1 : *number != 0;
 }
 
 int slog_read(struct slog *l, uint64_t segment, uint64_t offset, char *p, size_t n, struct err *err)
@@ -47,6 +86,7 @@ int slog_read(struct slog *l, uint64_t segment, uint64_t offset, char *p, size_t
 	if (slot) {
 		pthread_mutex_lock(&l->files_lock);
 		slot->users--;
+		close_if_gone(slot);
 		pthread_mutex_unlock(&l->files_lock);
 	} else {
 		close(fd);

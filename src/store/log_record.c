@@ -44,6 +44,17 @@ void slog_segment_name(char name[SLOG_NAME], uint64_t number, const char *suffix
 	snprintf(name, SLOG_NAME, "log/%010" PRIu64 "%s", number, suffix);
 }
 
+uint64_t slog_segment_number(struct str name)
+{
+	struct str digits, suffix;
+	uint64_t n;
+
+	if (!str_cut(name, '.', &digits, &suffix) || !str_eq(suffix, STR("seg")) ||
+		!str_u64(digits, INT64_MAX, &n))
+		return 0;
+	return n;
+}
+
 static uint32_t segment_sum(const char *head)
 {
 	uint32_t sum = crc32c(0, head, 12);

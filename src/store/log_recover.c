@@ -257,6 +257,11 @@ static void check_start(struct recovery *v, const struct slog_position *from)
 	if (from->segment == 0) {
 		v->from_start = true;
 		v->c.at.segment = v->lowest ? v->lowest - 1 : 0;
+		/* What has been compacted cannot be replayed from its beginning. */
+		if (v->lowest > 1)
+			damage(v->l, v->lowest, 0,
+				"the index is empty, and the log no longer has its first records: "
+				"`eilpost fsck`");
 		return;
 	}
 	got = slog_cursor_check(&v->c, &why);

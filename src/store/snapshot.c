@@ -156,6 +156,7 @@ void snapshot_init(struct store *s)
 	s->snapshots.fd = -1;
 	pthread_mutex_init(&s->snapshots.lock, NULL);
 	pthread_mutex_init(&s->snapshots.main_file, NULL);
+	pthread_mutex_init(&s->snapshots.removal, NULL);
 	atomic_store(&s->snapshots.held, UINT64_MAX);
 }
 
@@ -165,6 +166,7 @@ void snapshot_stop(struct store *s)
 	if (s->snapshots.fd >= 0)
 		close(s->snapshots.fd);
 	pthread_mutex_destroy(&s->snapshots.main_file);
+	pthread_mutex_destroy(&s->snapshots.removal);
 	pthread_mutex_destroy(&s->snapshots.lock);
 }
 
@@ -175,7 +177,24 @@ uint64_t store_held_from(struct store *s)
 
 void store_hold(struct store *s)
 {
+	/* Not while a file goes. */
+	pthread_mutex_lock(&s->snapshots.removal);
 	atomic_fetch_add(&s->snapshots.holds, 1);
+	pthread_mutex_unlock(&s->snapshots.removal);
+}
+
+bool snapshot_removal_begin(struct store *s, uint64_t segment)
+{
+	pthread_mutex_lock(&s->snapshots.removal);
+	if (segment < store_held_from(s))
+		return true;
+	pthread_mutex_unlock(&s->snapshots.removal);
+	return false;
+}
+
+void snapshot_removal_end(struct store *s)
+{
+	pthread_mutex_unlock(&s->snapshots.removal);
 }
 
 void store_unhold(struct store *s)

@@ -96,17 +96,22 @@ static int save_one(struct db *db, const struct space_change *c, struct err *err
 		db, "DELETE FROM segment WHERE number = $1 AND bodies = 0", DB_ARGS(segment), err);
 }
 
+void space_give_blobs(struct space *s, struct str names)
+{
+	if (names.n == 0)
+		return;
+	pthread_mutex_lock(&s->lock);
+	add_name(&s->dropped, names);
+	pthread_mutex_unlock(&s->lock);
+}
+
 int space_save(struct space *s, struct db *db, struct err *err)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (save_one(db, &s->v[i], err) < 0)
 			return -1;
 	s->n = 0;
-	if (s->blobs.n == 0)
-		return 0;
-	pthread_mutex_lock(&s->lock);
-	add_name(&s->dropped, buf_str(&s->blobs));
-	pthread_mutex_unlock(&s->lock);
+	space_give_blobs(s, buf_str(&s->blobs));
 	buf_clear(&s->blobs);
 	return 0;
 }

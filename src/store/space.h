@@ -41,6 +41,8 @@ void space_blob_dropped(struct space *s, struct str name);
 int space_save(struct space *s, struct db *db, struct err *err); /* before the commit */
 void space_forget(struct space *s);                              /* the index was rolled back */
 
+/* Not now. */
+void space_give_blobs(struct space *s, struct str names);
 /* Blobs that were dropped by what is committed; the caller's from now on. */
 void space_take_blobs(struct space *s, struct buf *out);
 

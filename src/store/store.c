@@ -102,6 +102,7 @@ static int make_store(int dir, const struct store_options *o, struct store **out
 	pthread_cond_init(&s->finished_cond, NULL);
 	job_list_init(&s->finished);
 	snapshot_init(s);
+	compact_init(s);
 	atomic_store(&s->has_room, true);
 	return 0;
 }
@@ -156,6 +157,7 @@ void store_close(struct store **out)
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	space_end(&s->space);
+	compact_end(s);
 	free_queue(&s->writing);
 	free_queue(&s->reading);
 	pthread_cond_destroy(&s->finished_cond);

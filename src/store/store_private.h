@@ -39,6 +39,18 @@ struct checkpointer {
 	atomic_bool rest; /* it has done its part: the writer does the rest between two batches */
 };
 
+enum { COMPACT_STUCK = 64 };
+
+struct compactor { /* compact.c */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	pthread_mutex_t busy; /* one round at a time */
+	bool running, stop;
+	uint64_t stuck[COMPACT_STUCK]; /* segments that could not be emptied */
+	size_t stuck_count, stuck_next;
+};
+
 struct snapshots {                 /* snapshot.c */
 	pthread_mutex_t main_file; /* of index.db: held by who changes it (checkpoints) or copies it
 				    */
@@ -47,7 +59,8 @@ struct snapshots {                 /* snapshot.c */
 	struct snapshot newest;
 	atomic_uint_fast64_t held; /* segment of the oldest kept */
 	atomic_uint holds;
-	int64_t due, retry; /* clock_mono() */
+	pthread_mutex_t removal; /* of one file */
+	int64_t due, retry;      /* clock_mono() */
 };
 
 struct follower { /* trace.c */
@@ -82,7 +95,7 @@ struct store {
 	pthread_t writer, readers[STORE_READERS_MAX];
 	unsigned reader_count;
 	bool writer_runs;
-	bool failed; /* fatally: the writer does nothing more */
+	atomic_bool failed; /* fatally: the writer does nothing more */
 	struct view reader_views[STORE_READERS_MAX];
 
 	pthread_mutex_t finished_lock;
@@ -91,6 +104,7 @@ struct store {
 
 	struct checkpointer checkpointer;
 	struct snapshots snapshots;
+	struct compactor compactor;
 	struct follower follower;
 	uint64_t records_since_checkpoint;
 	int64_t housekeeping; /* clock_mono() of the next round */
@@ -158,8 +172,20 @@ void snapshot_main_file_end(struct store *s);
 
 /* trace.db goes on from there: what lies before cannot be read along. No follower runs. */
 int trace_skip(struct store *s, const struct slog_position *to, struct err *err);
+/* Around the removal of a segment, or of a blob (0). False: it is held. */
+bool snapshot_removal_begin(struct store *s, uint64_t segment);
+void snapshot_removal_end(struct store *s);
+
+void compact_init(struct store *s);
+void compact_start(struct store *s);
+void compact_stop(struct store *s); /* when the writer has stopped */
+void compact_end(struct store *s);
+
 int follower_start(struct store *s, struct err *err);
 void follower_stop(struct store *s);
+void follower_catch_up(struct store *s); /* wait until all is in trace.db, or 5 s */
+/* It reads on from this segment. */
+uint64_t follower_needs(struct store *s);
 void follower_tell(struct store *s, uint64_t sequence);
 
 #endif

@@ -2,10 +2,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/sqlite.h"
+#include "store/log_private.h"
 #include "store/schema.h"
 #include "store/store_private.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { STEP = 1000, LAZY_MS = 200, WAL_MAX = 4 << 20 };
 
@@ -158,6 +161,27 @@ static void tidy(struct store *s)
 		log_event(LOG_WARN, "store.trace", L_ERR(&err));
 }
 
+/* It cannot read on. Where segments have been removed meanwhile, as trace.db may be older than the
+ * log after a power cut, the trace has a gap; all else is damage. */
+static int pass_gap(struct store *s, struct slog_position *at, struct err *err)
+{
+	char name[SLOG_NAME];
+	uint64_t next;
+	int got = slog_next_segment(s->dir, at->segment, &next, err);
+	bool here;
+
+	slog_segment_name(name, at->segment, ".seg");
+	here = at->offset == 0 || faccessat(s->dir, name, F_OK, 0) == 0;
+	if (got == 0 || (got == 1 && here && next == at->segment + 1))
+		return err_set(err, ERR_NOTFOUND, "the log cannot be read after record %llu",
+			(unsigned long long)at->sequence);
+	if (got < 0)
+		return -1;
+	log_event(LOG_WARN, "store.trace", L_U64("skipped_to", next));
+	*at = (struct slog_position){ .segment = next - 1 };
+	return 0;
+}
+
 /* Read along for a step. 1: there is more. */
 static int follow(struct store *s, uint64_t until, struct err *err)
 {
@@ -168,6 +192,8 @@ static int follow(struct store *s, uint64_t until, struct err *err)
 	if (db_begin(f->db, err) < 0)
 		return -1;
 	n = slog_follow(s->dir, &at, until, STEP, follow_record, f, err);
+	if (n == 0 && at.sequence < until)
+		n = pass_gap(s, &at, err) < 0 ? -1 : STEP;
 	if (n < 0 || save_position(f, &at, err) < 0 || db_commit(f->db, err) < 0) {
 		db_rollback(f->db);
 		return -1;
@@ -307,6 +333,17 @@ void follower_stop(struct store *s)
 	pthread_mutex_destroy(&f->lock);
 }
 
+uint64_t follower_needs(struct store *s)
+{
+	struct follower *f = &s->follower;
+	uint64_t segment;
+
+	pthread_mutex_lock(&f->lock);
+	segment = f->running && !f->failed ? f->at.segment : UINT64_MAX;
+	pthread_mutex_unlock(&f->lock);
+	return segment;
+}
+
 void follower_tell(struct store *s, uint64_t sequence)
 {
 	struct follower *f = &s->follower;
@@ -319,8 +356,9 @@ void follower_tell(struct store *s, uint64_t sequence)
 }
 
 /* Until everything committed so far is in trace.db. */
-static void catch_up(struct follower *f)
+void follower_catch_up(struct store *s)
 {
+	struct follower *f = &s->follower;
 	int64_t at = clock_after(5 * CLOCK_SEC);
 	struct timespec until = { .tv_sec = (time_t)(at / CLOCK_SEC),
 		.tv_nsec = (long)(at % CLOCK_SEC) };
@@ -345,7 +383,7 @@ int trace_list(struct view *v, uint64_t message, struct str address, uint64_t af
 	char url[STORE_URL];
 	int got = -1;
 
-	catch_up(&v->store->follower);
+	follower_catch_up(v->store);
 	index_url(v->store, url, "trace.db");
 	if (db_open(&db, url, DB_READ, err) < 0)
 		return -1;

@@ -1,0 +1,34 @@
+/* compact_private.h - a round of compaction. */
+#ifndef STORE_COMPACT_PRIVATE_H
+#define STORE_COMPACT_PRIVATE_H
+
+#include "store/compact.h"
+#include "store/log_private.h"
+#include "store/store_private.h"
+
+struct round {
+	struct store *s;
+	struct view view;
+	struct db *db; /* for checkpoints */
+	bool hurry;    /* no pauses */
+	struct compact_report done;
+};
+
+/* Wait as the store's thread waits; false: it is time to stop. */
+bool compact_pause(struct round *r, int64_t ns);
+
+/* Copy what lives in a segment to the head of the log. */
+int compact_segment(struct round *r, uint64_t segment, struct err *err);
+
+/* What of a body's record, and of the index, must go with it so that it can be brought back. */
+struct moved_refs {
+	struct buf emails, entries, queued, facts; /* rows of effect.def */
+	uint64_t links, email_count, found;
+};
+void moved_refs_init(struct moved_refs *m);
+void moved_refs_free(struct moved_refs *m);
+/* From the effects of the record that the body lies in. */
+int moved_refs_gather(
+	struct view *v, uint64_t body, struct str effects, struct moved_refs *m, struct err *err);
+
+#endif

@@ -1,0 +1,508 @@
+/* Compaction: what is dead goes, what lives moves and is the same, and a replay knows. */
+#include "store/body.h"
+#include "store/compact.h"
+#include "store/io.h"
+#include "store/store_help_test.h"
+#include "store/store_private.h"
+
+#include <dirent.h>
+#include <errno.h>
+
+enum { SEGMENT = 128 << 10, MAILS = 120, SIZE = 4000, BIG = 300 << 10 };
+
+static struct store *open_small(void **state)
+{
+	const struct store_options o = { .segment_bytes = SEGMENT, .retention = -10 };
+
+	return open_store_with(test_dir(state), &o);
+}
+
+static char byte_of(uint64_t mail, size_t at)
+{
+	return (char)('a' + (at * 7 + mail * 31 + at / 26) % 26);
+}
+
+struct post {
+	uint64_t mail;
+	const char *to;
+	size_t size;
+	struct blob_writer blob;
+};
+
+static int run_post(struct txn *t, void *arg, struct err *err)
+{
+	struct post *p = arg;
+	const struct delivery_rcpt rcpt = { .address = str_c(p->to) };
+	const struct delivery d = { .id = p->mail,
+		.any_sender = true,
+		.anywhere = true,
+		.sender = STR("them@example.net"),
+		.rcpts = &rcpt,
+		.rcpt_count = 1,
+		.prefix = STR("Received: by us\r\n"),
+		.body = { .size = p->size,
+			.blob = str_c(p->blob.name),
+			.checksum = p->blob.checksum,
+			.facts = STR("facts") } };
+	uint32_t x, y;
+
+	return delivery_accept(t, &d, &x, &y, err);
+}
+
+static void post(struct store *s, int dir, uint64_t mail, const char *to, size_t size)
+{
+	struct post p = { .mail = mail, .to = to, .size = size, .blob = { .fd = -1 } };
+	static char bytes[BIG];
+	struct err err;
+	bool big = size == BIG;
+
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = byte_of(mail, i);
+	if (big) {
+		assert_int_equal(blob_begin(dir, &p.blob, &err), 0);
+		assert_int_equal(blob_add(&p.blob, str_make(bytes, size), &err), 0);
+		assert_int_equal(blob_commit(&p.blob, &err), 0);
+	}
+	if (change_with_body(s, run_post, &p, big ? STR("") : str_make(bytes, size), &err) < 0)
+		fail_msg("%s", err.msg);
+	blob_end(&p.blob);
+}
+
+/* Uids in which every `keep`th stays, expunged and purged. */
+struct cut {
+	uint32_t first, last, keep;
+};
+
+static int run_expunge(struct txn *t, void *arg, struct err *err)
+{
+	const struct cut *c = arg;
+	struct range_list uids = RANGE_LIST, out = RANGE_LIST;
+	uint64_t modseq;
+	int r;
+
+	for (uint32_t uid = c->first; uid <= c->last; uid++)
+		if (c->keep == 0 || uid % c->keep)
+			range_list_add(&uids, uid);
+	r = entry_expunge(t, 1, 1, range_list_end(&uids), true, &out, &modseq, err);
+	range_list_free(&uids);
+	range_list_free(&out);
+	return r;
+}
+
+static int run_purge(struct txn *t, void *arg, struct err *err)
+{
+	(void)arg;
+	return housekeeping_run(t, NULL, err);
+}
+
+static void expunge(struct store *s, uint32_t first, uint32_t last, uint32_t keep)
+{
+	struct cut c = { first, last, keep };
+	struct err err;
+
+	if (change(s, run_expunge, &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(change(s, run_purge, NULL, &err), 0);
+}
+
+static unsigned files_in(int dir, const char *folder)
+{
+	struct err err = ERR_INIT;
+	struct dirent *e;
+	unsigned n = 0;
+	DIR *d = io_list(dir, folder, &err);
+
+	assert_non_null(d);
+	while (io_next(d, folder, &e, &err) == 1)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static struct compact_report compact_now(struct store *s)
+{
+	struct compact_report done = { 0 };
+	struct err err = ERR_INIT;
+
+	if (store_compact(s, &done, &err) < 0)
+		fail_msg("%s", err.msg);
+	return done;
+}
+
+struct check {
+	struct view *v;
+	unsigned count, wrong;
+};
+
+static bool check_entry(void *arg, const struct entry *e)
+{
+	struct check *c = arg;
+	struct buf body = BUF(2 * BIG);
+	struct err err = ERR_INIT;
+	uint64_t size;
+	int r = entry_read(c->v, 1, 1, e->uid, e->prefix_size, 2 * BIG, &body, &size, &err);
+
+	c->count++;
+	c->wrong += r < 0 || body.n != e->size - e->prefix_size;
+	for (size_t i = 0; r == 0 && i < body.n; i++)
+		if (body.p[i] != byte_of(e->uid, i)) { /* mail and uid go together here */
+			c->wrong++;
+			break;
+		}
+	buf_free(&body);
+	return true;
+}
+
+static int look_all(struct view *v, void *arg, struct err *err)
+{
+	const struct entry_query q = { .account = 1, .mailbox = 1 };
+	struct check *c = arg;
+
+	c->v = v;
+	return entry_list(v, &q, check_entry, c, err);
+}
+
+static void assert_all_right(struct store *s, unsigned count)
+{
+	struct check c = { 0 };
+	struct err err;
+
+	assert_int_equal(look(s, look_all, &c, &err), 0);
+	assert_int_equal(c.count, count);
+	assert_int_equal(c.wrong, 0);
+	assert_space(s);
+}
+
+static struct store *store_with_mail(void **state)
+{
+	struct store *s = open_small(state);
+
+	add_account(s, "ann@example.org");
+	for (unsigned i = 1; i <= MAILS; i++)
+		post(s, test_dir(state), i, "ann@example.org", i == 60 || i == 61 ? BIG : SIZE);
+	return s;
+}
+
+static void what_lives_in_a_mostly_dead_segment_moves_and_is_the_same(void **state)
+{
+	struct store *s = store_with_mail(state);
+	const int dir = test_dir(state);
+	unsigned before = files_in(dir, "log"), after;
+	struct compact_report done;
+
+	expunge(s, 1, 100, 5);
+	done = compact_now(s);
+	assert_true(done.moved >= 10 && done.moved <= 30);
+	assert_true(done.segments >= 2);
+	assert_int_equal(done.blobs, 1); /* 61; 60 lives */
+	after = files_in(dir, "log");
+	assert_true(after < before);
+	assert_all_right(s, 40);
+	done = compact_now(s);
+	assert_int_equal(done.moved + done.segments + done.blobs, 0);
+	store_close(&s);
+	s = open_small(state);
+	assert_all_right(s, 40);
+	post(s, dir, MAILS + 1, "ann@example.org", SIZE);
+	assert_all_right(s, 41);
+	store_close(&s);
+}
+
+static void what_is_wholly_dead_goes_without_copying(void **state)
+{
+	struct store *s = store_with_mail(state);
+	struct compact_report done;
+
+	expunge(s, 1, MAILS, 0);
+	done = compact_now(s);
+	assert_int_equal(done.moved, 0);
+	assert_true(done.segments >= 3);
+	assert_int_equal(done.blobs, 2);
+	assert_int_equal(files_in(test_dir(state), "log"), 2); /* the current one and the next */
+	assert_all_right(s, 0);
+	store_close(&s);
+}
+
+/* From the snapshot before, through the records of the moves. */
+static void a_replay_gives_the_same_index(void **state)
+{
+	struct store *s = store_with_mail(state);
+	const int dir = test_dir(state);
+	struct buf live = BUF(1 << 22), again = BUF(1 << 22);
+	struct snapshot made;
+	struct err err = ERR_INIT;
+	struct compact_report done;
+
+	expunge(s, 1, 40, 5);
+	if (store_snapshot(s, &made, &err) < 0)
+		fail_msg("%s", err.msg);
+	expunge(s, 41, 100, 5);
+	done = compact_now(s);
+	assert_true(done.moved > 0 && done.segments > 0);
+	assert_all_right(s, 40);
+	store_close(&s);
+	dump_index(dir, "index.db", &live);
+	unlinkat(dir, "index.db-wal", 0);
+	unlinkat(dir, "index.db-shm", 0);
+	assert_int_equal(renameat(dir, made.name, dir, "index.db"), 0);
+	s = open_small(state);
+	assert_all_right(s, 40);
+	store_close(&s);
+	dump_index(dir, "index.db", &again);
+	buf_addc(&live, '\0');
+	buf_addc(&again, '\0');
+	assert_true(buf_ok(&live) && buf_ok(&again));
+	assert_string_equal(live.p, again.p);
+	buf_free(&live);
+	buf_free(&again);
+}
+
+static void what_a_backup_holds_stays(void **state)
+{
+	struct store *s = store_with_mail(state);
+	struct compact_report done;
+
+	expunge(s, 1, MAILS, 0);
+	store_hold(s);
+	done = compact_now(s);
+	assert_int_equal(done.moved + done.segments + done.blobs, 0);
+	store_unhold(s);
+	done = compact_now(s);
+	assert_true(done.segments >= 3);
+	assert_int_equal(done.blobs, 2);
+	store_close(&s);
+}
+
+/* Somebody who looks at an old moment may still read from what has moved. */
+static void an_old_moment_keeps_its_files(void **state)
+{
+	struct store *s = store_with_mail(state);
+	struct compact_report done;
+	struct err err = ERR_INIT;
+	struct str bytes;
+	struct view v;
+
+	assert_int_equal(view_open(s, &v, &err), 0);
+	assert_int_equal(db_begin(v.db, &err), 0);
+	assert_int_equal(body_read(&v, 1, 0, &bytes, &err), 0);
+	expunge(s, 1, 100, 5);
+	done = compact_now(s);
+	assert_int_equal(done.segments, 0);
+	for (uint64_t body = 1; body <= MAILS; body++)
+		assert_int_equal(body_read(&v, body, 0, &bytes, &err), 0);
+	db_rollback(v.db);
+	done = compact_now(s);
+	assert_true(done.segments >= 2);
+	/* Looked at without a moment of its own, it is where it is now. */
+	assert_int_equal(body_read(&v, 5, 0, &bytes, &err), 0);
+	assert_int_equal(bytes.p[0], byte_of(5, 0));
+	view_close(&v);
+	store_close(&s);
+}
+
+static int find_body(struct view *v, void *arg, struct err *err)
+{
+	struct body_place *p = arg;
+
+	return body_find(v, p->body, p, err);
+}
+
+static void a_damaged_body_stays_and_the_others_move(void **state)
+{
+	struct store *s = store_with_mail(state);
+	struct body_place p = { .body = 5 };
+	struct compact_report done;
+	struct check c = { 0 };
+	struct err err;
+	char name[40];
+	int fd;
+
+	expunge(s, 1, 100, 5);
+	assert_int_equal(look(s, find_body, &p, &err), 0);
+	snprintf(name, sizeof name, "log/%010llu.seg", (unsigned long long)p.segment);
+	fd = openat(test_dir(state), name, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "X", 1, (off_t)p.place + 100), 1);
+	close(fd);
+	done = compact_now(s);
+	assert_true(done.moved >= 10);
+	assert_int_equal(faccessat(test_dir(state), name, F_OK, 0), 0);
+	done = compact_now(s);
+	assert_int_equal(done.moved, 0);
+	assert_int_equal(look(s, look_all, &c, &err), 0);
+	assert_int_equal(c.count, 40);
+	assert_int_equal(c.wrong, 1);
+	assert_space(s);
+	store_close(&s);
+}
+
+/* ---- from the log alone ---- */
+
+struct witness {
+	uint64_t body;
+	unsigned records, emails, entries, queued;
+	struct effect_moved_email email;
+	struct effect_moved_entry entry;
+	struct effect_moved_queued q;
+	char name[40], prefix[100], rcpts[80];
+};
+
+static int see(void *arg, const struct slog_record *r, struct err *err)
+{
+	struct str effects = r->effects, fields;
+	struct witness *w = arg;
+	struct effect_body_moved e;
+	uint16_t number;
+
+	(void)err;
+	while (effect_next(&effects, &number, &fields)) {
+		if (number != EFFECT_body_moved || !effect_body_moved_get(fields, &e) ||
+			e.id != w->body)
+			continue;
+		w->records++;
+		assert_true(str_eq(e.facts, STR("facts")));
+		while (effect_moved_email_next(&e.emails, &w->email))
+			w->emails++;
+		while (effect_moved_entry_next(&e.entries, &w->entry))
+			w->entries++;
+		while (effect_moved_queued_next(&e.queued, &w->q))
+			w->queued++;
+		str_z(w->entry.name, w->name, sizeof w->name);
+		str_z(w->email.prefix, w->prefix, sizeof w->prefix);
+		str_z(w->q.rcpts, w->rcpts, sizeof w->rcpts);
+	}
+	return 0;
+}
+
+static int run_archive(struct txn *t, void *arg, struct err *err)
+{
+	struct range_list one = RANGE_LIST, from = RANGE_LIST, to = RANGE_LIST;
+	struct entry_copy q = { .account = 1, .mailbox = 1, .move = true };
+	uint64_t modseq;
+	int r;
+
+	(void)arg;
+	range_list_add(&one, 10);
+	q.ranges = range_list_end(&one);
+	r = mailbox_create(t, 1, STR("Kept"), 0, &q.target, err) < 0 ||
+			entry_copy(t, &q, &from, &to, &modseq, err) < 0
+		? -1
+		: 0;
+	range_list_free(&one);
+	range_list_free(&from);
+	range_list_free(&to);
+	return r;
+}
+
+static struct witness seen(struct store *s, int dir, uint64_t body)
+{
+	struct slog_position at = { .segment = 0 };
+	struct witness w = { .body = body };
+	struct err err = ERR_INIT;
+	uint64_t first = 0;
+
+	assert_int_equal(slog_next_segment(dir, 5, &first, &err), 1);
+	at.segment = first - 1;
+	if (slog_follow(dir, &at, s->at.sequence, SIZE_MAX, see, &w, &err) < 0)
+		fail_msg("%s", err.msg);
+	return w;
+}
+
+static void a_moved_body_says_whose_it_is(void **state)
+{
+	struct store *s = store_with_mail(state);
+	const int dir = test_dir(state);
+	struct compact_report done;
+	struct witness w;
+	struct err err;
+
+	post(s, dir, 500, "x@far.example", SIZE);
+	for (unsigned i = 0; i < 40; i++)
+		post(s, dir, 600 + i, "ann@example.org", SIZE);
+	assert_int_equal(change(s, run_archive, NULL, &err), 0);
+	expunge(s, 1, 160, 20);
+	done = compact_now(s);
+	assert_true(done.moved > 0 && done.segments > 0);
+	w = seen(s, dir, 20);
+	assert_int_equal(w.records, 1);
+	assert_int_equal(w.emails, 1);
+	assert_int_equal(w.entries, 1);
+	assert_int_equal(w.entry.uid, 20);
+	assert_string_equal(w.name, "INBOX");
+	assert_non_null(strstr(w.prefix, "Delivered-To: ann@example.org"));
+	w = seen(s, dir, 10); /* not where its own record says */
+	assert_int_equal(w.entries, 1);
+	assert_string_equal(w.name, "Kept");
+	w = seen(s, dir, MAILS + 1);
+	assert_int_equal(w.emails, 0);
+	assert_int_equal(w.queued, 1);
+	assert_int_equal(w.q.id, 500);
+	assert_string_equal(w.rcpts, "x@far.example");
+	store_close(&s);
+}
+
+static void without_its_first_segments_an_empty_index_replays_nothing(void **state)
+{
+	struct store *s = store_with_mail(state);
+	const struct store_options o = { .segment_bytes = SEGMENT };
+	struct store_figures f;
+	struct compact_report done;
+	int dir = test_dir(state);
+
+	expunge(s, 1, 100, 5);
+	done = compact_now(s);
+	assert_true(done.segments > 0);
+	store_close(&s);
+	unlinkat(dir, "index.db", 0);
+	unlinkat(dir, "index.db-wal", 0);
+	unlinkat(dir, "index.db-shm", 0);
+	s = open_store_with(dir, &o);
+	store_figures(s, &f);
+	assert_true(f.read_only);
+	store_close(&s);
+}
+
+/* trace.db may be older than the log after a power cut. */
+static int no_row(struct view *v, void *arg, struct err *err)
+{
+	(void)v, (void)arg, (void)err;
+	return 0;
+}
+
+static void a_trace_that_lost_its_place_goes_on(void **state)
+{
+	struct store *s = store_with_mail(state);
+	int dir = test_dir(state);
+	struct err err;
+
+	expunge(s, 1, 100, 5);
+	assert_true(compact_now(s).segments > 0);
+	store_close(&s);
+	unlinkat(dir, "trace.db", 0);
+	unlinkat(dir, "trace.db-wal", 0);
+	unlinkat(dir, "trace.db-shm", 0);
+	s = open_small(state);
+	post(s, dir, MAILS + 1, "ann@example.org", SIZE);
+	assert_int_equal(look(s, no_row, NULL, &err), 0);
+	follower_catch_up(s);
+	assert_true(follower_needs(s) == s->at.segment);
+	store_close(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_lives_in_a_mostly_dead_segment_moves_and_is_the_same),
+		TEST(what_is_wholly_dead_goes_without_copying),
+		TEST(a_replay_gives_the_same_index),
+		TEST(what_a_backup_holds_stays),
+		TEST(an_old_moment_keeps_its_files),
+		TEST(a_damaged_body_stays_and_the_others_move),
+		TEST(a_moved_body_says_whose_it_is),
+		TEST(without_its_first_segments_an_empty_index_replays_nothing),
+		TEST(a_trace_that_lost_its_place_goes_on),
+	};
+
+	log_capture(test_quiet, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
