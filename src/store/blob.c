@@ -37,7 +37,9 @@ int blob_prepare(int dir, struct err *err)
 	if (!there && make_folders(dir, err) < 0)
 		return -1;
 	/* At every start: whoever made them may have been killed before the flush. */
-	return io_flush_dir(dir, "blob", err) < 0 || io_flush_dir(dir, ".", err) < 0 ? -1 : 0;
+	if (io_flush_dir(dir, "blob", err) < 0)
+		return -1;
+	return io_flush_dir(dir, ".", err) < 0 ? -1 : 0;
 }
 
 static void tmp_path(const struct blob_writer *w, char path[PATH])

@@ -226,7 +226,7 @@ static int drop_later_segments(struct recovery *v, struct err *err)
 	}
 	/* Also when nothing was removed: whoever made these segments may have been killed between a
 	 * rename and its flush. */
-	return io_flush_dir(v->l->dir, "log", err);
+	return io_flush_dir(v->l->dir, "log", err) < 0 ? -1 : 0;
 }
 
 static int repair(struct recovery *v, struct err *err)

@@ -9,6 +9,7 @@
  */
 #include "db/sqlite.h"
 #include "record.h"
+#include "store/snapshot.h"
 #include "work.h"
 
 #include <errno.h>
@@ -85,6 +86,21 @@ static void checkpoint(void)
 		crash_die("checkpoint", &err);
 }
 
+static void snapshot(void)
+{
+	struct err err = ERR_INIT;
+	struct snapshot made;
+	char line[80];
+
+	if (store_snapshot(work_site.store, &made, &err) == 0) {
+		snprintf(line, sizeof line, "{\"snapshot\":%llu}",
+			(unsigned long long)made.sequence);
+		put_mark(line);
+	} else if (err.kind != ERR_TEMP) {
+		crash_die("snapshot", &err);
+	}
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -92,6 +108,8 @@ static void *work(void *arg)
 	for (unsigned i = 0; i < self.jobs; i++) {
 		if (w->number == 0 && i % 10 == 5)
 			checkpoint();
+		if (w->number == 1 && i % 20 == 15)
+			snapshot();
 		if ((i + w->number) % 4)
 			work_deliver(w);
 		else

@@ -3,6 +3,7 @@ when the power goes, open the store on each, and compare with what was promised 
 import bisect
 import collections
 import concurrent.futures
+import glob
 import itertools
 import json
 import os
@@ -17,6 +18,7 @@ import demo as demo_module
 import ledger as ledger_module
 import load
 import model
+import summary
 
 OPEN_SECONDS = 60
 Case = collections.namedtuple("Case", "number cut how seed")
@@ -66,6 +68,10 @@ class Promises:
         return {i: (d, {answered.get(i, ())} | ({asked[i]} if i in asked else set()))
                 for i, d in digests.items()}
 
+    def snapshot(self, cut):
+        """The position of the last snapshot that was promised."""
+        return max((m["snapshot"] for n, m in self.events if n < cut and "snapshot" in m), default=0)
+
     def unanswered(self):
         """Deliveries whose client would hand them over once more."""
         answered = {m["id"] for _, m in self.events if "answered" in m}
@@ -107,8 +113,37 @@ def read_invariants():
     return [(what.removeprefix("-- "), sql) for what, sql in (p.split("\n", 1) for p in parts)]
 
 
-def invariants(directory):
+def check_snapshots(directory, promised):
+    """Each is whole and not older than its name says, the log is there from it on; and a log that does not go
+    back to its beginning has one."""
     problems = []
+    segments = {int(os.path.basename(p)[:10]) for p in glob.glob(f"{directory}/log/*.seg")}
+    snapshots = glob.glob(f"{directory}/snapshot/*-*.db")
+    newest = max((int(os.path.basename(p)[11:-3]) for p in snapshots), default=0)
+    if newest < promised:
+        problems.append(f"wrong: the snapshot at record {promised} is lost")
+    for path in snapshots:
+        name = os.path.basename(path)
+        segment, sequence = (int(n) for n in name[:-3].split("-"))
+        try:
+            with sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True) as db:
+                whole = db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+                holds = db.execute("SELECT sequence FROM log_position").fetchone()[0]
+            db.close()
+            if not whole or holds < sequence:
+                problems.append(f"wrong: {name} is damaged, or older than its name: {holds}")
+        except sqlite3.Error as e:
+            problems.append(f"wrong: {name}: {e}")
+        gone = set(range(max(segment, 1), max(segments, default=0))) - segments
+        if gone:
+            problems.append(f"wrong: {name} needs log segments that are gone: {sorted(gone)[:5]}")
+    if segments and min(segments) > 1 and not snapshots:
+        problems.append(f"wrong: the log begins with segment {min(segments)}, and there is no snapshot")
+    return problems
+
+
+def invariants(directory, snapshot=0):
+    problems = check_snapshots(directory, snapshot)
     with sqlite3.connect(f"file:{directory}/index.db?mode=ro", uri=True) as db:
         for what, sql in (*read_invariants(), ("the index", "PRAGMA integrity_check")):
             rows = [r for r in db.execute(sql).fetchmany(3) if r != ("ok",)]
@@ -120,20 +155,28 @@ def invariants(directory):
 
 # ---- the recording ----
 
-def record(tools, directory, seed, jobs):
-    """Work for a store, in three runs on one directory; the second kills itself. Gives the path."""
+def record(tools, directory, seed, jobs, flushes=True):
+    """Work for a store, in five runs on one directory; the second ends between a write to the log and its
+    flush, the third between the naming of a segment and its flush, the fourth after an answer. Gives the path. `flushes`: this build has any."""
     data, recording = os.path.join(directory, "data"), os.path.join(directory, "recording")
     os.mkdir(data)
     open(recording, "wb").close()
     owed = ()
-    for run, kill in ((1, 0), (2, jobs * 3), (3, 0)):
+    for run, flush, kill in ((1, "", 0), (2, f".seg:{jobs}", 0), (3, "/log:3", 0),
+                             (4, "", jobs * 3), (5, "", 0)):
+        environment = {**tools.environment(recording, data), "CRASH_SLOW": "/log"}
+        if flush and not flushes:
+            continue
+        if flush:
+            environment["CRASH_KILL"] = flush
         p = subprocess.run([tools.drive, data, recording, f"r{run}", str(seed), str(jobs), str(kill),
-                            *owed], env=tools.environment(recording, data), timeout=300,
+                            *owed], env=environment, timeout=300,
                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                            stderr=subprocess.PIPE, check=False)
-        if p.returncode != (-signal.SIGKILL if kill else 0):
+        killed = flush or kill
+        if p.returncode != (-signal.SIGKILL if killed else 0):
             raise RuntimeError(f"drive ended with {p.returncode}: {p.stderr.decode()[-2000:]}")
-        if kill:
+        if killed:
             model.catch_up(recording, empty_disk(directory, data), data)
             owed = Promises(model.read_recording(recording)).unanswered()
     return recording
@@ -226,6 +269,12 @@ class Replay:
             cases.append(Case(number, cut, how, random.randrange(1 << 32)))
         return sorted(cases, key=lambda c: c.cut)
 
+    def without(self, number):
+        """Leave out every flush for which this is true, as if the store did not ask for it."""
+        gone = model.Entry(model.MARK, 0, 0, 0, b"{}")
+        self.entries = [gone if e.kind in (model.FLUSH_BEGIN, model.FLUSH_END) and number(e.a) else e
+                        for e in self.entries]
+
     def kinds(self):
         """{inode: "log", "blob" or "directory"}"""
         kinds = {}
@@ -282,9 +331,10 @@ class Replay:
         problems = []
         if random.random() < 0.12:
             image, problems = self._cut_again(image, random)
-        problems = problems or self._open(image, promises)
+        snapshot = self.promises.snapshot(case.cut)
+        problems = problems or self._open(image, promises, snapshot)
         if not problems and random.random() < 0.2:
-            problems = ["at the second start: " + p for p in self._open(image, promises)]
+            problems = ["at the second start: " + p for p in self._open(image, promises, snapshot)]
         if not problems:
             shutil.rmtree(image)
         return problems
@@ -313,17 +363,21 @@ class Replay:
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess([], 124, b"", b"took too long")
 
-    def _open(self, image, promises):
+    def _open(self, image, promises, snapshot):
         r = self._recover(image)
         if r.returncode:
             return [f"does not open: {r.stderr.decode(errors='replace').strip()[-300:]}"]
-        return compare(promises, r.stdout.decode(errors="replace")) + invariants(image)
+        return compare(promises, r.stdout.decode(errors="replace")) + \
+            invariants(image, snapshot)
 
 
 def report(results, cases, keep, most=8):
     """Print what is wrong; gives how many images are."""
     by_number = {c.number: c for c in cases}
     bad = {n: p for n, p in results.items() if p}
+    for problems in bad.values():
+        for p in problems:
+            summary.note(p)
     for n, problems in itertools.islice(sorted(bad.items()), most):
         case = by_number.get(n)
         print(f"image {f'--image {case.cut}:{case.how}:{case.seed}' if case else ''}:")

@@ -12,9 +12,12 @@
 
 #include "record.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -45,6 +48,7 @@ static _Atomic uint64_t flushes;
 __attribute__((constructor)) static void start(void)
 {
 	const char *log = getenv(RECORD_LOG), *dir = getenv(RECORD_DIR);
+	void *first;
 	int fd;
 
 	if (!log || !dir || !realpath(dir, watched))
@@ -58,6 +62,7 @@ __attribute__((constructor)) static void start(void)
 	syscall(SYS_close, fd);
 	if (out < 0)
 		abort();
+	backtrace(&first, 1); /* loads what it needs now */
 }
 
 static void note(
@@ -425,15 +430,84 @@ int renameat2(int from_dir, const char *from, int dir, const char *path, unsigne
 
 /* ---- flushes ---- */
 
+enum { FRAMES = 12, SITE = 600 };
+
+/* From where the flush was asked for, innermost first: "MODULE+OFFSET ...", without this library.
+ */
+static size_t call_site(char site[SITE])
+{
+	void *frames[FRAMES];
+	int count = backtrace(frames, FRAMES);
+	const char *self = NULL;
+	size_t n = 0;
+	Dl_info info;
+
+	for (int i = 0; i < count && n + 80 < SITE; i++) {
+		if (!dladdr(frames[i], &info) || !info.dli_fname)
+			continue;
+		if (i == 0)
+			self = info.dli_fname;
+		if (info.dli_fname == self)
+			continue;
+		n += (size_t)snprintf(site + n, SITE - n, "%.60s+%lx ",
+			strrchr(info.dli_fname, '/') ? strrchr(info.dli_fname, '/') + 1
+						     : info.dli_fname,
+			(unsigned long)((char *)frames[i] - (char *)info.dli_fbase));
+	}
+	return n < SITE ? n : SITE - 1;
+}
+
+static bool is_named(int fd, const char *suffix, size_t n)
+{
+	char link[40], path[PATH_SIZE];
+	ssize_t size;
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	size = readlink(link, path, sizeof path);
+	return size > (ssize_t)n && memcmp(path + size - n, suffix, n) == 0;
+}
+
+/* For a process that is to end between a change and its flush: a little later, when other threads
+ * have flushed the log a few times. */
+static void end_at_flush(int fd)
+{
+	static _Atomic long met, segments;
+	const char *kill_at = getenv(RECORD_KILL), *colon = kill_at ? strchr(kill_at, ':') : NULL;
+	long before = atomic_load(&segments);
+
+	if (!colon)
+		return;
+	atomic_fetch_add(&segments, is_named(fd, ".seg", 4));
+	if (!is_named(fd, kill_at, (size_t)(colon - kill_at)) ||
+		atomic_fetch_add(&met, 1) + 1 != atol(colon + 1))
+		return;
+	for (int i = 0; i < 200 && atomic_load(&segments) < before + 5; i++)
+		usleep(1000);
+	raise(SIGKILL);
+}
+
+/* A disk that takes its time with some flushes, so that more happens meanwhile. */
+static void be_slow(int fd)
+{
+	const char *slow = getenv(RECORD_SLOW);
+
+	if (slow && is_named(fd, slow, strlen(slow)))
+		usleep(20000);
+}
+
 static int flush_noted(int fd, long number)
 {
 	/* Several processes may write into one recording. */
 	uint64_t inode = inode_of(fd),
 		 id = (uint64_t)getpid() << 32 | (inode ? atomic_fetch_add(&flushes, 1) : 0);
+	char site[SITE];
 	int r;
 
-	if (inode)
-		note(RECORD_FLUSH_BEGIN, inode, id, 0, NULL, 0);
+	if (inode) {
+		note(RECORD_FLUSH_BEGIN, inode, id, 0, site, call_site(site));
+		end_at_flush(fd);
+		be_slow(fd);
+	}
 	r = (int)syscall(number, fd);
 	if (inode)
 		note(RECORD_FLUSH_END, inode, id, r == 0 ? 0 : 1, NULL, 0);

@@ -15,6 +15,10 @@
 /* The environment of a recorded program: the recording, and the directory that is watched. */
 #define RECORD_LOG "CRASH_RECORD"
 #define RECORD_DIR "CRASH_DIR"
+/* "SUFFIX:N": the process kills itself instead of the n-th flush of what has a name like this. */
+#define RECORD_KILL "CRASH_KILL"
+/* "SUFFIX": flushes of what has such a name take long. */
+#define RECORD_SLOW "CRASH_SLOW"
 
 enum record_kind {
 	RECORD_WRITE = 1,   /* a: offset; the bytes follow */
@@ -25,7 +29,7 @@ enum record_kind {
 	RECORD_LINK,        /* a: the directory; the name follows */
 	RECORD_UNLINK,      /* a: the directory; the name follows; no inode */
 	RECORD_RENAME,      /* a, b: the directories; old name, NUL, new name follow */
-	RECORD_FLUSH_BEGIN, /* a: number of the flush */
+	RECORD_FLUSH_BEGIN, /* a: number of the flush; from where it was asked for follows */
 	RECORD_FLUSH_END,   /* a: number of the flush, b: 0 when it succeeded */
 	RECORD_MARK,        /* a line of the driver, in JSON, follows */
 	RECORD_ODD          /* a change that images.py has no model of; its name follows */
