@@ -1,15 +1,15 @@
--- What happened to each message. Follows the log with its own position.
+-- What happened to each message. On SQLite it follows the log with its own position.
 
-CREATE TABLE trace_position (
-	id INTEGER PRIMARY KEY,
-	segment BIGINT NOT NULL,
-	next_offset BIGINT NOT NULL,
-	last_offset BIGINT NOT NULL,
-	sequence BIGINT NOT NULL,
-	batch BIGINT NOT NULL,
-	checksum BIGINT NOT NULL
-);
-INSERT INTO trace_position VALUES (1, 0, 0, 0, 0, 0, 0);
+--sqlite CREATE TABLE trace_position (
+--sqlite 	id INTEGER PRIMARY KEY,
+--sqlite 	segment BIGINT NOT NULL,
+--sqlite 	next_offset BIGINT NOT NULL,
+--sqlite 	last_offset BIGINT NOT NULL,
+--sqlite 	sequence BIGINT NOT NULL,
+--sqlite 	batch BIGINT NOT NULL,
+--sqlite 	checksum BIGINT NOT NULL
+--sqlite );
+--sqlite INSERT INTO trace_position VALUES (1, 0, 0, 0, 0, 0, 0);
 
 CREATE TABLE trace (
 --sqlite id INTEGER PRIMARY KEY,

@@ -36,3 +36,41 @@ CREATE INDEX queue_domain_next ON queue_domain (next, domain);
 DROP INDEX queue_rcpt_message;
 CREATE INDEX queue_rcpt_message ON queue_rcpt (message, domain, next);
 CREATE INDEX queue_message_arrived ON queue_message (arrived);
+
+-- What only PostgreSQL has, where there is no log and several nodes have the same tables.
+
+-- The bytes of a body, at most 256 KiB in a row. name: the body's id, or the name of one that came ahead
+-- of its message ("blob"). Not compressed, so that a part can be read without the rest.
+--postgres CREATE TABLE body_piece (
+--postgres 	name TEXT NOT NULL,
+--postgres 	start BIGINT NOT NULL,
+--postgres 	data BYTEA NOT NULL,
+--postgres 	PRIMARY KEY (name, start)
+--postgres );
+--postgres ALTER TABLE body_piece ALTER COLUMN data SET STORAGE EXTERNAL;
+
+-- Those that no message has come to name yet, and since when.
+--postgres CREATE TABLE body_staged (
+--postgres 	name TEXT PRIMARY KEY,
+--postgres 	since BIGINT NOT NULL
+--postgres );
+
+-- Processes that have the store open. One that has not renewed its row until then is dead, and its leases
+-- end. Times are those of the database.
+--postgres CREATE TABLE node (
+--postgres 	id BIGINT PRIMARY KEY,
+--postgres 	until BIGINT NOT NULL
+--postgres );
+
+-- A recipient that somebody works on: the key is what keeps two nodes from sending to it.
+--postgres CREATE TABLE lease (
+--postgres 	rcpt BIGINT PRIMARY KEY,
+--postgres 	id BIGINT NOT NULL,
+--postgres 	node BIGINT NOT NULL,
+--postgres 	holder BIGINT NOT NULL,
+--postgres 	message BIGINT NOT NULL,
+--postgres 	domain TEXT NOT NULL
+--postgres );
+--postgres CREATE INDEX lease_id ON lease (id);
+--postgres CREATE INDEX lease_node ON lease (node, holder);
+--postgres CREATE INDEX lease_domain ON lease (domain);

@@ -200,7 +200,8 @@ int db_query(struct db *db, struct rows **rows, const char *sql, const struct db
 	struct rows *r;
 
 	*rows = NULL;
-	db->conflict = false;
+	if (!db_in_transaction(db))
+		db->conflict = false;
 	if (!texts_are_plain(v, n))
 		return err_set(err, ERR_PERM, "a text value contains a NUL byte (in: %.60s)", sql);
 	r = statement(db, sql, err);
@@ -323,11 +324,9 @@ int db_commit(struct db *db, struct err *err)
 void db_rollback(struct db *db)
 {
 	struct err ignored = ERR_INIT;
-	bool conflict = db->conflict;
 
 	if (db_in_transaction(db))
 		db_exec(db, "ROLLBACK", DB_NOARGS, &ignored);
-	db->conflict = conflict; /* of the failure that led here */
 }
 
 bool db_in_transaction(const struct db *db)
@@ -348,13 +347,20 @@ int db_keep(struct db *db, struct err *err)
 
 int db_undo(struct db *db, struct err *err)
 {
-	bool conflict = db->conflict;
-	int r = db_exec(db, "ROLLBACK TO SAVEPOINT s", DB_NOARGS, err);
+	return db_exec(db, "ROLLBACK TO SAVEPOINT s", DB_NOARGS, err) < 0 ? -1 : db_keep(db, err);
+}
 
-	if (r == 0)
-		r = db_keep(db, err);
-	db->conflict = conflict;
-	return r;
+void db_on_lost(struct db *db, void (*fn)(void *arg, const struct err *why), void *arg)
+{
+	db->lost = fn;
+	db->lost_arg = arg;
+}
+
+int db_wait(struct db *db, int stop, int64_t until, db_note_fn *fn, void *arg, struct err *err)
+{
+	if (!db->engine->wait)
+		return err_set(err, ERR_PERM, "%s has no notes", db->engine->scheme);
+	return db->engine->wait(db, stop, until, fn, arg, err);
 }
 
 /* The part of a line that this engine runs: comments and the other engine's words fall away. */

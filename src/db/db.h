@@ -91,8 +91,19 @@ int db_save(struct db *db, struct err *err); /* set a savepoint */
 int db_keep(struct db *db, struct err *err); /* drop the last one, keep what was done since */
 int db_undo(struct db *db, struct err *err); /* go back to the last one and drop it */
 
-/* The last failure was a conflict with another transaction: roll back and repeat all of it. */
+/* A statement of this transaction, or the last one outside of any, has met a conflict with another
+ * transaction: roll back and repeat all of it. */
 bool db_conflict(const struct db *db);
+
+/* PostgreSQL: be told once, by whatever call notices it, that the server is gone or that it is not
+ * known whether a commit has happened: this connection is of no use any more. */
+void db_on_lost(struct db *db, void (*fn)(void *arg, const struct err *why), void *arg);
+
+/* PostgreSQL: wait for notes of the channels that this connection listens to (LISTEN NAME), until
+ * that time (clock_mono()) or until the descriptor `stop` can be read. 1: notes came, fn was called
+ * for each; 0: none; -1. Not within a transaction. */
+typedef void db_note_fn(void *arg, struct str text);
+int db_wait(struct db *db, int stop, int64_t until, db_note_fn *fn, void *arg, struct err *err);
 
 /* Run a schema file: statements without parameters, each ended by a ';' at the end of a line. What
  * follows "--sqlite" or "--postgres" at the start of a line is for that engine only. Not

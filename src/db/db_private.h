@@ -27,7 +27,9 @@ struct db_engine {
 	struct db_val (*get)(const struct rows *r, int column);
 	void (*end)(struct rows *r); /* result no longer needed; may set db->changes */
 	bool (*in_transaction)(const struct db *db);
-	const char *begin[2]; /* the statement that begins a transaction, by mode */
+	int (*wait)(struct db *db, int stop, int64_t until, db_note_fn *fn, void *arg,
+		struct err *err); /* NULL: has no notes */
+	const char *begin[2];     /* the statement that begins a transaction, by mode */
 };
 
 struct rows {
@@ -43,7 +45,9 @@ struct rows {
 struct db {
 	const struct db_engine *engine;
 	enum db_mode mode;
-	bool conflict;
+	bool conflict; /* of the transaction, or of the last statement outside of one */
+	void (*lost)(void *arg, const struct err *why);
+	void *lost_arg;
 	int64_t changes;
 	uint64_t tick;
 	struct rows *kept[DB_SETS][DB_WAYS];

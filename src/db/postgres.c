@@ -1,9 +1,13 @@
 /* The PostgreSQL engine, a module of its own (load.c). Results are fetched whole, so that
  * statements may run while others' rows are read, as on SQLite. */
+#include "base/clock.h"
+#include "base/utf8.h"
 #include "db/db_private.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +36,7 @@ struct pg_db {
 	struct db db;
 	PGconn *c;
 	unsigned statements; /* for their names */
+	bool warned;         /* by a statement since this was cleared */
 };
 
 struct pg_stmt {
@@ -77,6 +82,15 @@ static struct str first_line(const char *s)
 	return str_trim(str_head(all, str_find(all, '\n')));
 }
 
+static void lose(struct db *db, const struct err *why)
+{
+	void (*fn)(void *arg, const struct err *why) = db->lost;
+
+	db->lost = NULL;
+	if (fn)
+		fn(db->lost_arg, why);
+}
+
 static int fail(struct db *db, const PGresult *result, const char *sql, struct err *err)
 {
 	PGconn *c = conn_of(db);
@@ -86,14 +100,22 @@ static int fail(struct db *db, const PGresult *result, const char *sql, struct e
 
 	if (PQstatus(c) != CONNECTION_OK)
 		kind = ERR_CLOSED;
-	db->conflict = code && is_conflict(code);
-	return err_set(err, kind, "postgres: " STR_F " (in: %.60s)", STR_A(first_line(said)), sql);
+	/* What follows in the same transaction fails for another reason: the conflict stays. */
+	db->conflict |= code && is_conflict(code);
+	err_set(err, kind, "postgres: " STR_F " (in: %.60s)", STR_A(first_line(said)), sql);
+	if (PQstatus(c) != CONNECTION_OK)
+		lose(db, err);
+	return -1;
 }
 
-static void silent(void *arg, const char *message)
+/* The first line of a warning is kept by nobody, only that there was one. */
+static void notice(void *arg, const PGresult *said)
 {
-	(void)arg;
-	(void)message;
+	const char *severity = PQresultErrorField(said, PG_DIAG_SEVERITY_NONLOCALIZED);
+	struct pg_db *p = arg;
+
+	if (severity && strcmp(severity, "WARNING") == 0)
+		p->warned = true;
 }
 
 static void pg_close(struct db *db)
@@ -147,7 +169,7 @@ static int pg_open(struct db **db, const char *url, enum db_mode mode, struct er
 		err_set(err, ERR_TEMP, "postgres: " STR_F, STR_A(first_line(PQerrorMessage(p->c))));
 		goto out;
 	}
-	PQsetNoticeProcessor(p->c, silent, NULL);
+	PQsetNoticeReceiver(p->c, notice, p);
 	if (set_up(p, mode, err) < 0)
 		goto out;
 	*db = &p->db;
@@ -230,27 +252,68 @@ static void pg_forget(struct rows *r)
 	r->state = NULL;
 }
 
-/* Integers go as text, which fits whatever width the server wants; the rest as raw bytes. */
-static PGresult *execute(struct rows *r, const struct db_val *v)
+/* The server takes no text that is not UTF-8; what others have said may be anything. false: out of
+ * memory. */
+static bool clean_text(struct buf *room, struct str *text)
+{
+	const size_t before = room->n;
+
+	utf8_clean(room, *text);
+	if (!buf_ok(room))
+		return false;
+	*text = str_from(buf_str(room), before);
+	return true;
+}
+
+static size_t dirty_bytes(const struct db_val *v, size_t n)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (v[i].type == DB_TEXT && !utf8_valid(v[i].s))
+			sum += v[i].s.n;
+	return sum;
+}
+
+/* Integers go as text, which fits whatever width the server wants; the rest as raw bytes. `room`
+ * does not move any more. */
+static PGresult *execute(struct rows *r, const struct db_val *v, struct buf *room)
 {
 	const char *values[DB_PARAMS];
 	int lengths[DB_PARAMS], formats[DB_PARAMS];
 	char ints[DB_PARAMS][INT_TEXT];
 
 	for (size_t i = 0; i < r->params; i++) {
+		struct str s = v[i].s;
+
 		values[i] = NULL;
 		lengths[i] = 0;
 		formats[i] = v[i].type != DB_INT;
+		if (v[i].type == DB_TEXT && room->cap && !utf8_valid(s) && !clean_text(room, &s))
+			return NULL;
 		if (v[i].type == DB_INT) {
 			snprintf(ints[i], INT_TEXT, "%" PRId64, v[i].i);
 			values[i] = ints[i];
 		} else if (v[i].type != DB_NULL) {
-			values[i] = v[i].s.n ? v[i].s.p : "";
-			lengths[i] = (int)v[i].s.n;
+			values[i] = s.n ? s.p : "";
+			lengths[i] = (int)s.n;
 		}
 	}
 	return PQexecPrepared(conn_of(r->db), ((struct pg_stmt *)r->state)->name, (int)r->params,
 		values, lengths, formats, 1);
+}
+
+static PGresult *execute_clean(struct rows *r, const struct db_val *v)
+{
+	/* A byte becomes three at most. */
+	const size_t most = 3 * dirty_bytes(v, r->params);
+	struct buf room = BUF(most);
+	PGresult *result = NULL;
+
+	if (most == 0 || buf_room(&room, most))
+		result = execute(r, v, &room);
+	buf_free(&room);
+	return result;
 }
 
 static void note_changes(struct db *db, PGresult *result)
@@ -260,6 +323,24 @@ static void note_changes(struct db *db, PGresult *result)
 	if (str_starts(said, STR("INSERT")) || str_starts(said, STR("UPDATE")) ||
 		str_starts(said, STR("DELETE")))
 		db->changes = strtoll(PQcmdTuples(result), NULL, 10);
+}
+
+/* COMMIT after a failed statement rolls back and calls that a success. T172: when somebody has
+ * ended its waiting for the standby, the server warns and calls that a success, too: it may yet be
+ * lost.
+ */
+static int check_commit(struct rows *r, struct err *err)
+{
+	const struct pg_stmt *s = r->state;
+
+	if (strcmp(PQcmdStatus(s->result), "ROLLBACK") == 0)
+		return err_set(
+			err, ERR_PERM, "postgres: not committed, a statement before had failed");
+	if (!((struct pg_db *)r->db)->warned)
+		return 0;
+	err_set(err, ERR_CLOSED, "postgres: a commit was not confirmed by the standby");
+	lose(r->db, err);
+	return -1;
 }
 
 static int pg_start(struct rows *r, const struct db_val *v, struct err *err)
@@ -273,16 +354,13 @@ static int pg_start(struct rows *r, const struct db_val *v, struct err *err)
 	if (!s->prepared && prepare_now(r, v, err) < 0)
 		return -1;
 	s->row = -1;
-	s->result = execute(r, v);
+	((struct pg_db *)r->db)->warned = false;
+	s->result = execute_clean(r, v);
 	status = PQresultStatus(s->result);
 	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
 		return fail(r->db, s->result, r->sql, err);
 	note_changes(r->db, s->result);
-	/* COMMIT after a failed statement rolls back and calls that a success. */
-	if (strcmp(r->sql, "COMMIT") == 0 && strcmp(PQcmdStatus(s->result), "ROLLBACK") == 0)
-		return err_set(
-			err, ERR_PERM, "postgres: not committed, a statement before had failed");
-	return 0;
+	return strcmp(r->sql, "COMMIT") == 0 ? check_commit(r, err) : 0;
 }
 
 static int pg_next(struct rows *r, struct err *err)
@@ -400,6 +478,44 @@ static bool pg_in_transaction(const struct db *db)
 	return t == PQTRANS_INTRANS || t == PQTRANS_INERROR || t == PQTRANS_ACTIVE;
 }
 
+/* Give the notes that have come to fn: how many. -1: the server is gone. */
+static int take_notes(struct db *db, db_note_fn *fn, void *arg, struct err *err)
+{
+	PGconn *c = conn_of(db);
+	PGnotify *n;
+	int count = 0;
+
+	if (!PQconsumeInput(c))
+		return fail(db, NULL, "LISTEN", err);
+	while ((n = PQnotifies(c))) {
+		fn(arg, str_c(n->extra));
+		PQfreemem(n);
+		count++;
+	}
+	return count;
+}
+
+static int poll_until(int socket, int stop, int64_t until)
+{
+	struct pollfd p[2] = { { .fd = socket, .events = POLLIN },
+		{ .fd = stop, .events = POLLIN } };
+	int64_t left = (until - clock_mono()) / CLOCK_MSEC + 1;
+	int n = poll(p, 2, left < 0 ? 0 : (left > INT32_MAX ? INT32_MAX : (int)left));
+
+	return n > 0 && !p[1].revents ? 1 : (n < 0 && errno == EINTR ? 1 : 0);
+}
+
+static int pg_wait(
+	struct db *db, int stop, int64_t until, db_note_fn *fn, void *arg, struct err *err)
+{
+	int got;
+
+	do
+		got = take_notes(db, fn, arg, err);
+	while (got == 0 && poll_until(PQsocket(conn_of(db)), stop, until));
+	return got < 0 ? -1 : got > 0;
+}
+
 extern const struct db_engine eilpost_db_postgres;
 
 __attribute__((visibility("default"))) const struct db_engine eilpost_db_postgres = {
@@ -413,6 +529,7 @@ __attribute__((visibility("default"))) const struct db_engine eilpost_db_postgre
 	.get = pg_get,
 	.end = pg_end,
 	.in_transaction = pg_in_transaction,
+	.wait = pg_wait,
 	.begin = { [DB_WRITE] = "BEGIN",
 		[DB_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" },
 };

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -80,7 +81,7 @@ static inline int postgres_start(struct postgres *p)
 		"--locale=C", "--no-sync", "--no-instructions", NULL };
 	char *serve[] = { "postgres", "-D", "data", "-k", p->folder, "-c",
 		"listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=8MB", "-c",
-		"max_connections=10", NULL };
+		"max_connections=60", NULL };
 	int status = -1;
 	pid_t pid;
 

@@ -375,9 +375,7 @@ static void on_request(void *arg, struct request *req)
 
 static int forget_holder(struct txn *t, struct store_job *job, struct err *err)
 {
-	(void)err;
-	queue_holder_gone(t, work_of(job)->peer->id);
-	return 0;
+	return queue_holder_gone(t, work_of(job)->peer->id, err);
 }
 
 static void drop_leases(struct peer *p)

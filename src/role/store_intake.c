@@ -118,7 +118,7 @@ static void give_credit(struct intake *in, size_t bytes)
 struct piece {
 	struct blob_writer *blob;
 	struct buf data;
-	int dir;
+	struct store *store;
 	bool last;
 };
 
@@ -126,7 +126,7 @@ static int write_piece(void *arg, struct err *err)
 {
 	struct piece *p = arg;
 
-	if (p->blob->fd < 0 && blob_begin(p->dir, p->blob, err) < 0)
+	if (!p->blob->begun && blob_begin(p->store, p->blob, err) < 0)
 		return -1;
 	if (p->data.n && blob_add(p->blob, buf_str(&p->data), err) < 0)
 		return -1;
@@ -167,7 +167,7 @@ static void blob_task(void *arg)
 {
 	struct intake *in = arg;
 	struct peer *peer = in->peer;
-	struct piece p = { .blob = &in->blob, .dir = in->peer->s->dir };
+	struct piece p = { .blob = &in->blob, .store = in->peer->s->store };
 	struct err err = ERR_INIT;
 
 	while (!in->aborted && !p.last) {

@@ -1,4 +1,5 @@
 #include "store/apply.h"
+#include "store/trace.h"
 
 int apply_record(struct apply *a, struct str effects, struct err *err)
 {
@@ -33,8 +34,7 @@ int apply_record(struct apply *a, struct str effects, struct err *err)
 
 int apply_trace(struct apply *a, const struct effect_trace *e, struct err *err)
 {
-	(void)a, (void)e, (void)err;
-	return 0;
+	return a->shared ? trace_put(a->db, e, false, err) : 0;
 }
 
 int apply_call(struct apply *a, const struct effect_call *e, struct err *err)

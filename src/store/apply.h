@@ -37,6 +37,8 @@ struct apply {
 	struct counters *next;
 	struct space *space;     /* what this changes is counted there (space.h) */
 	uint64_t segment, place; /* of the body of this record */
+	bool shared;             /* no log: bodies and the trace are rows of this database, too */
+	uint64_t body;           /* the last one that came with its record */
 	struct changes *changes; /* NULL: nobody is waiting (replay) */
 };
 

@@ -3,8 +3,19 @@
 #include "store/apply_private.h"
 #include "store/space.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 /* What an email and its entry take in a record, about. */
 enum { REFERENCE = 400 };
+
+/* It is a message's now, so it is not swept away; that has not happened already? */
+static int name_staged(struct apply *a, struct str blob, struct err *err)
+{
+	if (db_exec(a->db, "DELETE FROM body_staged WHERE name = $1", DB_ARGS(DB_T(blob)), err) < 0)
+		return -1;
+	return db_changes(a->db) ? 0 : err_set(err, ERR_TEMP, "the body has been swept away");
+}
 
 int apply_body(struct apply *a, const struct effect_body *e, struct err *err)
 {
@@ -12,6 +23,10 @@ int apply_body(struct apply *a, const struct effect_body *e, struct err *err)
 	const int64_t carried = (int64_t)e->facts.n + REFERENCE;
 
 	apply_at_least(&a->next->body, e->id);
+	if (in_log)
+		a->body = e->id;
+	else if (a->shared && name_staged(a, e->blob, err) < 0)
+		return -1;
 	if (space_add(a->space, a->segment, carried + (in_log ? (int64_t)e->size : 0), 1, err) < 0)
 		return -1;
 	return db_exec(a->db,
@@ -54,6 +69,15 @@ int apply_body_damaged(struct apply *a, const struct effect_body_damaged *e, str
 		DB_ARGS(ID(e->id), DB_I(e->since)), err);
 }
 
+static int drop_pieces(struct apply *a, uint64_t body, struct str blob, struct err *err)
+{
+	char name[24];
+
+	snprintf(name, sizeof name, "%" PRIu64, body);
+	return db_exec(a->db, "DELETE FROM body_piece WHERE name = $1",
+		DB_ARGS(DB_T(blob.n ? blob : str_c(name))), err);
+}
+
 static int drop(struct apply *a, uint64_t body, struct err *err)
 {
 	uint64_t segment = 0;
@@ -69,9 +93,12 @@ static int drop(struct apply *a, uint64_t body, struct err *err)
 	if (got == 1) {
 		segment = (uint64_t)rows_int(r, 0);
 		bytes = (rows_str(r, 2).n ? 0 : rows_int(r, 1)) + rows_int(r, 3);
-		if (rows_str(r, 2).n)
+		if (a->shared)
+			got = drop_pieces(a, body, rows_str(r, 2), err);
+		else if (rows_str(r, 2).n)
 			space_blob_dropped(a->space, rows_str(r, 2));
-		got = rows_next(r, err);
+		if (got >= 0)
+			got = rows_next(r, err);
 	}
 	rows_free(&r);
 	return got < 0 ? -1 : space_add(a->space, segment, -bytes, -1, err);

@@ -2,7 +2,7 @@
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "store/io.h"
-#include "store/store_private.h"
+#include "store/shared.h"
 
 #include <endian.h>
 #include <fcntl.h>
@@ -52,12 +52,11 @@ static void final_path(const char *name, char path[PATH])
 	snprintf(path, PATH, "blob/%.2s/%s", name, name + 2);
 }
 
-int blob_begin(int dir, struct blob_writer *w, struct err *err)
+static int draw_name(struct blob_writer *w, struct err *err)
 {
 	struct buf name = BUF(BLOB_NAME);
-	char random[16], path[PATH];
+	char random[16];
 
-	*w = (struct blob_writer){ .dir = dir, .fd = -1, .sums = BUF(SUMS_MAX) };
 	if (getrandom(random, sizeof random, 0) != sizeof random)
 		return err_sys(err, "draw random bytes for", "a blob");
 	hex_encode(&name, str_make(random, sizeof random));
@@ -65,9 +64,24 @@ int blob_begin(int dir, struct blob_writer *w, struct err *err)
 		return err_set(err, ERR_TEMP, "out of memory for a blob");
 	memcpy(w->name, name.p, name.n);
 	buf_free(&name);
+	return 0;
+}
+
+int blob_begin(struct store *s, struct blob_writer *w, struct err *err)
+{
+	char path[PATH];
+
+	*w = (struct blob_writer){ .store = s, .fd = -1, .sums = BUF(SUMS_MAX) };
+	if (draw_name(w, err) < 0)
+		return -1;
+	if (s->shared) {
+		w->begun = staged_begin(s->shared, str_c(w->name), err) == 0;
+		return w->begun ? 0 : -1;
+	}
 	tmp_path(w, path);
-	w->fd = io_open(dir, path, O_WRONLY | O_CREAT | O_EXCL, err);
-	return w->fd < 0 ? -1 : 0;
+	w->fd = io_open(s->dir, path, O_WRONLY | O_CREAT | O_EXCL, err);
+	w->begun = w->fd >= 0;
+	return w->begun ? 0 : -1;
 }
 
 static void add_u32(struct buf *b, uint32_t v)
@@ -102,10 +116,12 @@ static void count_in(struct blob_writer *w, struct str data)
 
 int blob_add(struct blob_writer *w, struct str data, struct err *err)
 {
+	struct shared *shared = w->store->shared;
 	char path[PATH];
 
 	tmp_path(w, path);
-	if (io_write(w->fd, path, w->size, data, err) < 0)
+	if ((shared ? staged_add(shared, str_c(w->name), w->size, data, err)
+		    : io_write(w->fd, path, w->size, data, err)) < 0)
 		return -1;
 	count_in(w, data);
 	w->size += data.n;
@@ -126,8 +142,6 @@ static void add_foot(struct buf *sums, uint64_t size, uint32_t checksum)
 
 static int write_sums(struct blob_writer *w, const char *path, struct err *err)
 {
-	if (w->size % BLOB_PIECE)
-		add_u32(&w->sums, w->piece);
 	add_foot(&w->sums, w->size, w->checksum);
 	if (!buf_ok(&w->sums))
 		return err_set(err, ERR_TEMP, "out of memory for a blob");
@@ -137,15 +151,22 @@ static int write_sums(struct blob_writer *w, const char *path, struct err *err)
 int blob_commit(struct blob_writer *w, struct err *err)
 {
 	char from[PATH], to[PATH], folder[PATH];
+	const int dir = w->store->dir;
 
+	if (w->size % BLOB_PIECE)
+		add_u32(&w->sums, w->piece);
+	if (w->store->shared) {
+		w->committed = staged_commit(w->store->shared, str_c(w->name), &w->sums, err) == 0;
+		return w->committed ? 0 : -1;
+	}
 	tmp_path(w, from);
 	final_path(w->name, to);
 	snprintf(folder, sizeof folder, "blob/%.2s", w->name);
 	if (write_sums(w, from, err) < 0 || io_flush(w->fd, from, err) < 0 ||
-		io_rename(w->dir, from, to, err) < 0)
+		io_rename(dir, from, to, err) < 0)
 		return -1;
 	w->committed = true;
-	return io_flush_dir(w->dir, folder, err);
+	return io_flush_dir(dir, folder, err);
 }
 
 void blob_end(struct blob_writer *w)
@@ -154,13 +175,19 @@ void blob_end(struct blob_writer *w)
 	char path[PATH];
 
 	buf_free(&w->sums);
-	if (w->fd < 0)
+	if (!w->begun)
 		return;
-	close(w->fd);
+	w->begun = false;
+	if (w->fd >= 0)
+		close(w->fd);
 	w->fd = -1;
+	if (w->committed)
+		return;
 	tmp_path(w, path);
-	if (!w->committed)
-		io_remove(w->dir, path, &ignored);
+	if (w->store->shared)
+		staged_drop(w->store->shared, str_c(w->name));
+	else
+		io_remove(w->store->dir, path, &ignored);
 }
 
 static int open_blob(int dir, struct str name, char path[PATH], struct err *err)

@@ -3,7 +3,8 @@
  * A writer fills blob/tmp/NAME piece by piece while the checksum is taken. blob_commit() flushes
  * the file, moves it to blob/xx/NAME and flushes that folder; only then may a record name it. A
  * blob that no record came to name is swept away later. Nothing here touches the index except the
- * sweep, which reads it. One thread at a time per writer; calls block.
+ * sweep, which reads it. One thread at a time per writer; calls block. On PostgreSQL all of this is
+ * rows (shared_body.c), and only the writer's functions are used.
  *
  * Behind the bytes stands a table with the checksum of each piece of 256 KiB, so that a piece can
  * be checked without reading the rest: u32 for each, then 32 bytes: mark "EILPBLB1", u32 size of a
@@ -18,7 +19,9 @@
 enum { BLOB_NAME = 40, BLOB_PIECE = 256 << 10 };
 
 struct blob_writer {
-	int dir, fd;
+	struct store *store;
+	bool begun;
+	int fd;
 	char name[BLOB_NAME]; /* 32 hex digits, random */
 	uint64_t size;
 	uint32_t checksum; /* CRC-32C of all bytes */
@@ -29,7 +32,7 @@ struct blob_writer {
 
 int blob_prepare(int dir, struct err *err); /* make the folders */
 
-int blob_begin(int dir, struct blob_writer *w, struct err *err);
+int blob_begin(struct store *s, struct blob_writer *w, struct err *err);
 int blob_add(struct blob_writer *w, struct str data, struct err *err);
 int blob_commit(struct blob_writer *w, struct err *err);
 void blob_end(struct blob_writer *w); /* removes what was not committed; safe to call twice */

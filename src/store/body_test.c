@@ -50,17 +50,17 @@ static int deliver(struct txn *t, void *arg, struct err *err)
 	return delivery_accept(t, &d, &x, &y, err);
 }
 
-static void put_blob(int dir, struct letter *l, struct str bytes)
+static void put_blob(struct store *s, struct letter *l, struct str bytes)
 {
 	struct err err;
 
-	assert_int_equal(blob_begin(dir, &l->blob, &err), 0);
+	assert_int_equal(blob_begin(s, &l->blob, &err), 0);
 	for (; bytes.n; bytes = str_from(bytes, 70000))
 		assert_int_equal(blob_add(&l->blob, str_head(bytes, 70000), &err), 0);
 	assert_int_equal(blob_commit(&l->blob, &err), 0);
 }
 
-static void send(struct store *s, int dir, unsigned number)
+static void send(struct store *s, unsigned number)
 {
 	struct letter l = { .number = number, .blob = { .fd = -1 } };
 	static char bytes[LARGE_SIZE];
@@ -69,7 +69,7 @@ static void send(struct store *s, int dir, unsigned number)
 	for (size_t i = 0; i < size_of(number); i++)
 		bytes[i] = byte_of(number, i);
 	if (is_large(number))
-		put_blob(dir, &l, str_make(bytes, size_of(number)));
+		put_blob(s, &l, str_make(bytes, size_of(number)));
 	if (change_with_body(s, deliver, &l,
 		    is_large(number) ? STR("") : str_make(bytes, size_of(number)), &err) < 0)
 		fail_msg("%s", err.msg);
@@ -82,7 +82,7 @@ static struct store *store_with_mail(void **state)
 
 	add_account(s, "ann@example.org");
 	for (unsigned i = 0; i < ALL; i++)
-		send(s, test_dir(state), i);
+		send(s, i);
 	return s;
 }
 
@@ -258,7 +258,7 @@ static void a_blob_without_its_table_is_checked_all_the_same(void **state)
 
 	add_account(s, "ann@example.org");
 	for (unsigned i = 0; i < SMALL + 2; i++)
-		send(s, dir, i);
+		send(s, i);
 	for (unsigned i = SMALL; i < SMALL + 2; i++) {
 		struct body_place p = place_of(s, i);
 		int fd = open_file(dir, &p);

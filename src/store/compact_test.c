@@ -49,7 +49,7 @@ static int run_post(struct txn *t, void *arg, struct err *err)
 	return delivery_accept(t, &d, &x, &y, err);
 }
 
-static void post(struct store *s, int dir, uint64_t mail, const char *to, size_t size)
+static void post(struct store *s, uint64_t mail, const char *to, size_t size)
 {
 	struct post p = { .mail = mail, .to = to, .size = size, .blob = { .fd = -1 } };
 	static char bytes[BIG];
@@ -59,7 +59,7 @@ static void post(struct store *s, int dir, uint64_t mail, const char *to, size_t
 	for (size_t i = 0; i < size; i++)
 		bytes[i] = byte_of(mail, i);
 	if (big) {
-		assert_int_equal(blob_begin(dir, &p.blob, &err), 0);
+		assert_int_equal(blob_begin(s, &p.blob, &err), 0);
 		assert_int_equal(blob_add(&p.blob, str_make(bytes, size), &err), 0);
 		assert_int_equal(blob_commit(&p.blob, &err), 0);
 	}
@@ -180,7 +180,7 @@ static struct store *store_with_mail(void **state)
 
 	add_account(s, "ann@example.org");
 	for (unsigned i = 1; i <= MAILS; i++)
-		post(s, test_dir(state), i, "ann@example.org", i == 60 || i == 61 ? BIG : SIZE);
+		post(s, i, "ann@example.org", i == 60 || i == 61 ? BIG : SIZE);
 	return s;
 }
 
@@ -204,7 +204,7 @@ static void what_lives_in_a_mostly_dead_segment_moves_and_is_the_same(void **sta
 	store_close(&s);
 	s = open_small(state);
 	assert_all_right(s, 40);
-	post(s, dir, MAILS + 1, "ann@example.org", SIZE);
+	post(s, MAILS + 1, "ann@example.org", SIZE);
 	assert_all_right(s, 41);
 	store_close(&s);
 }
@@ -416,9 +416,9 @@ static void a_moved_body_says_whose_it_is(void **state)
 	struct witness w;
 	struct err err;
 
-	post(s, dir, 500, "x@far.example", SIZE);
+	post(s, 500, "x@far.example", SIZE);
 	for (unsigned i = 0; i < 40; i++)
-		post(s, dir, 600 + i, "ann@example.org", SIZE);
+		post(s, 600 + i, "ann@example.org", SIZE);
 	assert_int_equal(change(s, run_archive, NULL, &err), 0);
 	expunge(s, 1, 160, 20);
 	done = compact_now(s);
@@ -482,7 +482,7 @@ static void a_trace_that_lost_its_place_goes_on(void **state)
 	unlinkat(dir, "trace.db-wal", 0);
 	unlinkat(dir, "trace.db-shm", 0);
 	s = open_small(state);
-	post(s, dir, MAILS + 1, "ann@example.org", SIZE);
+	post(s, MAILS + 1, "ann@example.org", SIZE);
 	assert_int_equal(look(s, no_row, NULL, &err), 0);
 	follower_catch_up(s);
 	assert_true(follower_needs(s) == s->at.segment);

@@ -624,5 +624,5 @@ int main(void)
 	};
 
 	log_capture(test_quiet, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TEST_ON_BOTH(tests);
 }

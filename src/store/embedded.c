@@ -156,6 +156,7 @@ static bool embedded_fits(const struct store *s, size_t expected)
 static int embedded_job_begin(struct store *s, struct err *err)
 {
 	(void)err;
+	s->txn.now = clock_wall();
 	slog_body_place(s->log, &s->txn.apply.segment, &s->txn.apply.place);
 	return 0;
 }
@@ -233,6 +234,25 @@ static int commit_log(struct store *s, bool lazy, struct err *err)
 	return 0;
 }
 
+static bool embedded_has_room(const struct store *s, uint64_t bytes)
+{
+	const uint64_t reserve = s->options.reserve_bytes;
+	const uint64_t there = reserve ? io_free_bytes(s->dir) : 0;
+
+	return reserve == 0 ||
+		(there >= reserve && there - reserve >= bytes && io_may_create(s->dir));
+}
+
+static void embedded_figures(struct store *s, struct store_figures *f)
+{
+	f->free_bytes = io_free_bytes(s->dir);
+	f->log_bytes = slog_bytes(s->log);
+	f->read_only = slog_damage(s->log) != NULL;
+	snprintf(f->alarm, sizeof f->alarm, "%s",
+		s->alarm[0] ? s->alarm
+			    : (store_has_room(s) ? "" : "disk nearly full: no new mail is taken"));
+}
+
 static int embedded_commit(struct store *s, const struct batch *b, struct err *err)
 {
 	if (commit_log(s, b->lazy, err) < 0)
@@ -280,6 +300,8 @@ const struct engine engine_embedded = {
 	.job_end = embedded_job_end,
 	.commit = embedded_commit,
 	.settle = embedded_settle,
+	.figures = embedded_figures,
+	.has_room = embedded_has_room,
 	.view_open = embedded_view_open,
 	.body_read = embedded_body_read,
 	.body_sums = embedded_body_sums,

@@ -1,13 +1,15 @@
 /* engine.h - what an engine of the store does in its own way. Jobs, effects and their SQL are the
  * same for all.
  *
- * Embedded (embedded.c): the log makes a batch safe, and the index, an SQLite file, follows. A
- * batch of the writer's thread:
+ * Embedded (embedded.c): the log makes a batch safe, and the index, an SQLite file, follows.
+ * Shared (shared.c): all is in a PostgreSQL database that several nodes have open.
+ *
+ * A batch of the writer's thread:
  *
  *   may_begin, begin, for each job: job_begin, the job itself, record, job_end; commit
  *
- * Where -1 is said to be fatal nobody knows what is on the disk: the process must end with nothing
- * answered.
+ * Where -1 is said to be fatal nobody knows what is on the disk, or the database is gone: the
+ * process must end with nothing answered.
  */
 #ifndef STORE_ENGINE_H
 #define STORE_ENGINE_H
@@ -49,6 +51,16 @@ struct engine {
 	/* Commit what a lazy batch has left open; fatal. */
 	int (*settle)(struct store *s, struct err *err);
 
+	/* A batch that has met a conflict (db_conflict()) leaves nothing behind and is repeated;
+	 * NULL: there are none. */
+	void (*undo)(struct store *s);
+	/* Once a second, within a job; NULL: nothing to do. */
+	int (*tend)(struct txn *t, struct err *err);
+	/* May so much new mail come in? Any thread. */
+	bool (*has_room)(const struct store *s, uint64_t bytes);
+
+	void (*figures)(struct store *s, struct store_figures *f); /* any thread */
+
 	int (*view_open)(struct store *s, struct view *v, struct err *err);
 	/* Fill `room` with `n` bytes of a body from `offset` on, as they are. ERR_NOTFOUND: it is
 	 * not there, or no longer. */
@@ -60,6 +72,6 @@ struct engine {
 		struct view *v, const struct body_place *p, struct buf *sums, struct err *err);
 };
 
-extern const struct engine engine_embedded;
+extern const struct engine engine_embedded, engine_shared;
 
 #endif

@@ -16,6 +16,12 @@ void index_url(const struct store *s, char url[STORE_URL], const char *name)
 static const char *const versions[] = { schema_0001_index, schema_0002_index, schema_0003_index,
 	schema_0004_index };
 _Static_assert(sizeof versions / sizeof *versions == INDEX_VERSION, "a step is missing");
+#define INDEX_LOCK 0x6569c0deL /* a number of ours for pg_advisory_xact_lock() */
+
+static bool is_postgres(const struct db *db)
+{
+	return str_eq(str_c(db_engine_name(db)), STR("postgres"));
+}
 
 int index_version(struct db *db, int64_t *version, struct err *err)
 {
@@ -23,8 +29,11 @@ int index_version(struct db *db, int64_t *version, struct err *err)
 
 	*version = 0;
 	if (db_int(db, &tables,
-		    "SELECT count(*) FROM sqlite_master"
-		    " WHERE name IN ('log_position', 'index_version')",
+		    is_postgres(db) ? "SELECT count(*) FROM pg_tables"
+				      " WHERE schemaname = current_schema()"
+				      " AND tablename IN ('log_position', 'index_version')"
+				    : "SELECT count(*) FROM sqlite_master"
+				      " WHERE name IN ('log_position', 'index_version')",
 		    DB_NOARGS, err) < 0)
 		return -1;
 	if (tables < 2) {
@@ -35,20 +44,56 @@ int index_version(struct db *db, int64_t *version, struct err *err)
 											    : 0;
 }
 
-/* All steps in one transaction: after a crash it is the old version or the new. */
-static int bring_up_to_date(struct db *db, int64_t from, struct err *err)
+static int make_steps(struct db *db, int64_t from, struct err *err)
 {
-	int r = db_begin(db, err);
+	for (int64_t v = from; v < INDEX_VERSION; v++)
+		if (db_script(db, str_c(versions[v]), err) < 0)
+			return -1;
+	/* PostgreSQL has the trace, too; on SQLite it has a file of its own. */
+	if (from == 0 && is_postgres(db) && db_script(db, str_c(schema_0001_trace), err) < 0)
+		return -1;
+	return db_exec(
+		db, "UPDATE index_version SET version = $1", DB_ARGS(DB_I(INDEX_VERSION)), err);
+}
 
-	for (int64_t v = from; r == 0 && v < INDEX_VERSION; v++)
-		r = db_script(db, str_c(versions[v]), err);
+/* Two nodes that start at once: one makes the tables, the other finds them made. */
+static int lock_tables(struct db *db, struct err *err)
+{
+	if (!is_postgres(db))
+		return 0;
+	return db_exec(db, "SELECT pg_advisory_xact_lock($1)", DB_ARGS(DB_I(INDEX_LOCK)), err);
+}
+
+/* All steps in one transaction: after a crash it is the old version or the new. */
+int index_tables(struct db *db, struct err *err)
+{
+	int64_t version = 0;
+	int r = index_version(db, &version, err);
+
+	if (r < 0 || version == INDEX_VERSION)
+		return r;
+	r = db_begin(db, err);
 	if (r == 0)
-		r = db_exec(db, "UPDATE index_version SET version = $1",
-			DB_ARGS(DB_I(INDEX_VERSION)), err);
+		r = lock_tables(db, err) < 0 ? -1 : index_version(db, &version, err);
+	if (r == 0 && version > INDEX_VERSION)
+		r = err_set(err, ERR_PERM, "the index is of a newer version of this program");
+	if (r == 0 && version < INDEX_VERSION)
+		r = make_steps(db, version, err);
 	if (r == 0 && db_commit(db, err) == 0)
 		return 0;
 	db_rollback(db);
-	return err_wrap(err, "make the tables of index.db");
+	return err_wrap(err, "make the tables of the index");
+}
+
+void index_counters(const struct rows *r, int first, struct counters *n)
+{
+	*n = (struct counters){ .domain = (uint64_t)rows_int(r, first),
+		.account = (uint64_t)rows_int(r, first + 1),
+		.address = (uint64_t)rows_int(r, first + 2),
+		.body = (uint64_t)rows_int(r, first + 3),
+		.rcpt = (uint64_t)rows_int(r, first + 4),
+		.calls = rows_int(r, first + 5) != 0,
+		.calls_turned = rows_int(r, first + 6) };
 }
 
 int index_position(struct db *db, struct slog_position *p, struct counters *n, struct err *err)
@@ -58,8 +103,7 @@ int index_position(struct db *db, struct slog_position *p, struct counters *n, s
 
 	if (db_query(db, &r,
 		    "SELECT segment, next_offset, last_offset, sequence, batch, checksum,"
-		    " next_domain, next_account, next_address, next_body, next_rcpt, calls,"
-		    " calls_turned FROM log_position",
+		    " " INDEX_COUNTERS " FROM log_position",
 		    DB_NOARGS, err) < 0)
 		return -1;
 	got = rows_next(r, err);
@@ -70,13 +114,7 @@ int index_position(struct db *db, struct slog_position *p, struct counters *n, s
 			.sequence = (uint64_t)rows_int(r, 3),
 			.batch = (uint64_t)rows_int(r, 4),
 			.checksum = (uint32_t)rows_int(r, 5) };
-		*n = (struct counters){ .domain = (uint64_t)rows_int(r, 6),
-			.account = (uint64_t)rows_int(r, 7),
-			.address = (uint64_t)rows_int(r, 8),
-			.body = (uint64_t)rows_int(r, 9),
-			.rcpt = (uint64_t)rows_int(r, 10),
-			.calls = rows_int(r, 11) != 0,
-			.calls_turned = rows_int(r, 12) };
+		index_counters(r, 6, n);
 	} else if (got == 0) {
 		err_set(err, ERR_PERM, "index.db holds no position of the log");
 	}
@@ -123,7 +161,7 @@ int index_open(struct store *s, struct err *err)
 		return -1;
 	if (version > 0 && version < INDEX_VERSION && snapshot_before_upgrade(s, err) < 0)
 		return -1;
-	if (version < INDEX_VERSION && bring_up_to_date(s->index, version, err) < 0)
+	if (index_tables(s->index, err) < 0)
 		return -1;
 	return index_read(s, err);
 }

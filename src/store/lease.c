@@ -89,7 +89,7 @@ int leases_new(struct leases **out, struct err *err)
 	return 0;
 }
 
-void lease_end(struct leases *l, struct lease *lease)
+static void end(struct leases *l, struct lease *lease)
 {
 	map_del_u64(&l->by_id, lease->id);
 	for (size_t i = 0; i < lease->rcpt_count; i++)
@@ -105,7 +105,7 @@ void queue_lease_ended(struct leases *l, uint64_t id)
 	struct lease *lease = id ? map_get_u64(&l->by_id, id) : NULL;
 
 	if (lease)
-		lease_end(l, lease);
+		end(l, lease);
 }
 
 void leases_free(struct leases **out)
@@ -122,6 +122,7 @@ void leases_free(struct leases **out)
 	pos = 0;
 	while ((each = map_next(&l->domains, &pos)))
 		free(each);
+	free(l->found);
 	map_free(&l->by_id);
 	map_free(&l->rcpts);
 	map_free(&l->domains);
@@ -130,20 +131,32 @@ void leases_free(struct leases **out)
 	free(l);
 }
 
-void queue_holder_gone(struct txn *t, uint64_t holder)
+void leases_share(struct leases *l, uint64_t node)
+{
+	l->shared = true;
+	l->node = node;
+}
+
+int queue_holder_gone(struct txn *t, uint64_t holder, struct err *err)
 {
 	struct lease *lease;
 	size_t pos = 0;
 
+	if (t->leases->shared)
+		return lease_rows_holder_gone(t, holder, err);
 	while ((lease = map_next(&t->leases->by_id, &pos)))
 		if (lease->holder == holder)
-			lease_end(t->leases, lease);
+			end(t->leases, lease);
+	return 0;
 }
 
-struct lease *lease_find(struct leases *l, uint64_t id, uint64_t holder, struct err *err)
+struct lease *lease_find(struct txn *t, uint64_t id, uint64_t holder, struct err *err)
 {
-	struct lease *lease = map_get_u64(&l->by_id, id);
+	struct lease *lease;
 
+	if (t->leases->shared)
+		return lease_rows_find(t, id, holder, err);
+	lease = map_get_u64(&t->leases->by_id, id);
 	if (lease && lease->holder == holder)
 		return lease;
 	if (lease)
@@ -151,6 +164,14 @@ struct lease *lease_find(struct leases *l, uint64_t id, uint64_t holder, struct 
 	else
 		err_set(err, ERR_NOTFOUND, "this lease has ended");
 	return NULL;
+}
+
+int lease_finish(struct txn *t, struct lease *lease, struct err *err)
+{
+	if (t->leases->shared)
+		return lease_rows_end(t, lease, err);
+	t->ended_lease = lease->id;
+	return 0;
 }
 
 /* --- choosing ------------------------------------------------------------------------------- */
@@ -185,7 +206,8 @@ struct first {
 	uint8_t state;
 };
 
-/* The first due recipient of this priority in the domain that nobody works on. 1, 0, -1. */
+/* The first due recipient of this priority in the domain that nobody works on: among one more than
+ * are worked on there is one. 1, 0, -1. */
 static int first_of_priority(
 	struct choice *c, struct str domain, int64_t priority, struct first *f, struct err *err)
 {
@@ -194,8 +216,10 @@ static int first_of_priority(
 
 	if (db_query(c->t->view.db, &r,
 		    "SELECT id, message, next, state FROM queue_rcpt WHERE domain = $1 AND "
-		    "priority = $2 AND next <= $3 ORDER BY next",
-		    DB_ARGS(DB_T(domain), DB_I(priority), DB_I(c->t->now)), err) < 0)
+		    "priority = $2 AND next <= $3 ORDER BY next LIMIT $4",
+		    DB_ARGS(DB_T(domain), DB_I(priority), DB_I(c->t->now),
+			    DB_I((int64_t)c->t->leases->rcpts.n + 1)),
+		    err) < 0)
 		return -1;
 	while ((got = rows_next(r, err)) == 1 && is_leased(c, (uint64_t)rows_int(r, 0)))
 		;
@@ -289,8 +313,9 @@ static int read_rcpts(struct choice *c, struct queue_lease *l, struct err *err)
 		    "SELECT id, address, orcpt, notify, attempts, delay_told, state, rrvs, "
 		    "reply FROM queue_rcpt"
 		    " WHERE message = $1 AND domain = $2 AND next <= $3 AND state <> $4"
-		    " ORDER BY next, id",
-		    DB_ARGS(ID(l->message), DB_T(l->domain), DB_I(c->t->now), DB_I(STORE_HOME)),
+		    " ORDER BY next, id LIMIT $5",
+		    DB_ARGS(ID(l->message), DB_T(l->domain), DB_I(c->t->now), DB_I(STORE_HOME),
+			    DB_I((int64_t)c->t->leases->rcpts.n + QUEUE_LEASE_RCPTS)),
 		    err) < 0)
 		return -1;
 	while (l->rcpt_count < QUEUE_LEASE_RCPTS && (l->rcpt_count == 0 || c->room > RCPT_ROOM) &&
@@ -327,11 +352,14 @@ static int remember(
 	struct choice *c, struct queue_lease *l, struct queue_domain *d, struct err *err)
 {
 	struct leases *all = c->t->leases;
-	struct lease *lease = calloc(1, sizeof *lease + l->rcpt_count * sizeof lease->rcpts[0]);
+	struct lease *lease;
 
+	l->id = ++all->next;
+	if (all->shared)
+		return lease_rows_put(c->t, l, c->q->holder, err);
+	lease = calloc(1, sizeof *lease + l->rcpt_count * sizeof lease->rcpts[0]);
 	if (!lease)
 		return err_set(err, ERR_TEMP, "out of memory for a lease");
-	l->id = ++all->next;
 	*lease = (struct lease){
 		.id = l->id, .holder = c->q->holder, .message = l->message, .domain = d
 	};
@@ -344,7 +372,7 @@ static int remember(
 	if (map_put_u64(&all->by_id, l->id, lease))
 		return 0;
 fail:
-	lease_end(all, lease);
+	end(all, lease);
 	return err_set(err, ERR_TEMP, "too many leases");
 }
 
@@ -413,6 +441,8 @@ static int choose_domain(struct choice *c, struct queue_domain *d, struct err *e
 	d->aside = is_busy(c, name_of(d));
 	if (d->aside)
 		return 0;
+	if (l->shared && lease_rows_of_domain(c->t, name_of(d), err) < 0)
+		return -1;
 	got = serve_domain(c, d, err);
 	if (got == 1) {
 		d->aside = true; /* max is reached: the rest is for the next call */
@@ -429,6 +459,9 @@ static int choose_domain(struct choice *c, struct queue_domain *d, struct err *e
 	return 0;
 }
 
+#define DUE "SELECT domain, next FROM queue_domain WHERE (next, domain) > ($1, $2) AND next <= $3"
+#define DUE_ORDER " ORDER BY next, domain LIMIT $4"
+
 /* Read on in the table of domains. How many are due; -1. */
 static int load(struct choice *c, struct err *err)
 {
@@ -437,9 +470,7 @@ static int load(struct choice *c, struct err *err)
 	struct rows *r;
 	int got, n = 0;
 
-	if (db_query(c->t->view.db, &r,
-		    "SELECT domain, next FROM queue_domain WHERE (next, domain) > ($1, $2)"
-		    " AND next <= $3 ORDER BY next, domain LIMIT $4",
+	if (db_query(c->t->view.db, &r, l->shared ? DUE LEASE_ROWS_FREE DUE_ORDER : DUE DUE_ORDER,
 		    DB_ARGS(DB_I(l->read_next), DB_T(buf_str(&l->read_domain)), DB_I(c->t->now),
 			    DB_I(LOADED)),
 		    err) < 0)
@@ -488,6 +519,8 @@ static int when_next(struct choice *c, int64_t *when, struct err *err)
 	struct heap_item *top = heap_min(&l->due);
 	int64_t next = QUEUE_NEVER;
 
+	if (l->shared)
+		return lease_rows_when_next(c->t, when, err);
 	if (db_int(c->t->view.db, &next,
 		    "SELECT next FROM queue_domain WHERE (next, domain) > ($1, $2)"
 		    " ORDER BY next, domain LIMIT 1",
@@ -504,6 +537,21 @@ static void take_back(struct choice *c)
 		queue_lease_ended(c->t->leases, l->id);
 }
 
+/* Other nodes have changed the table since the last call. */
+static void forget(struct leases *l)
+{
+	struct queue_domain *d;
+	size_t pos = 0;
+
+	l->read_next = INT64_MIN;
+	buf_clear(&l->read_domain);
+	while ((d = map_next(&l->domains, &pos))) {
+		heap_remove(&l->due, &d->due);
+		map_del(&l->domains, name_of(d));
+		free(d);
+	}
+}
+
 int queue_lease(struct txn *t, const struct queue_lease_query *q, struct arena *arena,
 	struct queue_lease **out, int64_t *next_due, struct err *err)
 {
@@ -517,6 +565,8 @@ int queue_lease(struct txn *t, const struct queue_lease_query *q, struct arena *
 		return -1;
 	}
 	c.end = &c.first;
+	if (t->leases->shared)
+		forget(t->leases);
 	while (r == 0 && !c.more && (got = next_domain(&c, &d, err)) == 1) {
 		r = choose_domain(&c, d, err);
 		if (!d->seen) { /* what waited for a mailbox here can be due again at once */
@@ -529,6 +579,8 @@ int queue_lease(struct txn *t, const struct queue_lease_query *q, struct arena *
 		r = -1;
 	if (c.more)
 		*next_due = t->now;
+	if (*next_due != QUEUE_NEVER)
+		*next_due += t->ahead;
 	while ((d = seen)) {
 		seen = d->next;
 		d->seen = false;

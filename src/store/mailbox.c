@@ -202,7 +202,8 @@ int mailbox_list(struct view *v, uint64_t account, struct str after, mailbox_lis
 	int got;
 
 	if (db_query(v->db, &r,
-		    "SELECT m.id, m.name AS name, m.uses, (s.name IS NOT NULL) FROM mailbox m"
+		    "SELECT m.id, m.name AS name, m.uses,"
+		    " CASE WHEN s.name IS NULL THEN 0 ELSE 1 END FROM mailbox m"
 		    " LEFT JOIN subscription s ON s.account = m.account AND s.name = m.name"
 		    " WHERE m.account = $1 AND m.name > $2"
 		    " UNION ALL SELECT 0, s.name, 0, 1 FROM subscription s"

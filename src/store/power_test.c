@@ -132,7 +132,7 @@ static void begin(struct store *store, int dir, struct send *s, int mail)
 	s->job.write = deliver;
 	s->job.lazy = true;
 	if (size_of(mail) == BIG) {
-		assert_int_equal(blob_begin(dir, &s->blob, &err), 0);
+		assert_int_equal(blob_begin(store, &s->blob, &err), 0);
 		assert_int_equal(blob_add(&s->blob, str_make(s->text, BIG), &err), 0);
 		assert_int_equal(blob_commit(&s->blob, &err), 0);
 	} else {

@@ -2,8 +2,9 @@
  *
  * A lease is the right of one holder (a courier's channel) to work on the recipients of one message
  * in one domain. Leases live in memory: they end with their result, with their holder, or with the
- * process, and then the recipients are due again. Results are durable per recipient. The last
- * recipient takes its message along. All times are seconds since 1970.
+ * process, and then the recipients are due again. (On PostgreSQL they are rows: lease_rows.c.)
+ * Results are durable per recipient. The last recipient takes its message along. All times are
+ * seconds since 1970.
  *
  * Of what is due in a domain, higher priority goes first, then what has been due for longer; but
  * every eighth choice goes by age alone, so that a stream of urgent mail starves nothing.
@@ -23,6 +24,9 @@ enum { QUEUE_LEASE_RCPTS = 100, QUEUE_LEASES_MAX = 4096 };
 struct leases;
 int leases_new(struct leases **l, struct err *err);
 void leases_free(struct leases **l);
+/* On PostgreSQL leases are rows that all nodes see: this node's have this number. */
+void leases_share(struct leases *l, uint64_t node);
+int leases_of_node_end(struct txn *t, uint64_t node, struct err *err);
 /* Something was queued, or put off, until that time. Being wrong costs one look. */
 void queue_expect(struct leases *l, int64_t when);
 void queue_lease_ended(struct leases *l, uint64_t lease);
@@ -61,7 +65,7 @@ struct queue_lease_query {
  * QUEUE_NEVER when nothing waits. Writer's thread. Held mail for here is delivered. */
 int queue_lease(struct txn *t, const struct queue_lease_query *q, struct arena *arena,
 	struct queue_lease **out, int64_t *next_due, struct err *err);
-void queue_holder_gone(struct txn *t, uint64_t holder);
+int queue_holder_gone(struct txn *t, uint64_t holder, struct err *err);
 
 /* Bytes of a queued message: its prefix, then its body. */
 int queue_read(struct view *v, uint64_t message, uint64_t offset, uint32_t length, struct buf *out,

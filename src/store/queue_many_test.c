@@ -148,9 +148,8 @@ static int retry_all(struct txn *t, void *changed, struct err *err)
 
 static int leave(struct txn *t, void *arg, struct err *err)
 {
-	(void)arg, (void)err;
-	queue_holder_gone(t, 1);
-	return 0;
+	(void)arg;
+	return queue_holder_gone(t, 1, err);
 }
 
 /* What comes while much is waiting, or was held, is not behind the place read so far. */

@@ -25,8 +25,12 @@ struct lease {
 };
 
 struct leases {
-	struct map by_id; /* struct lease */
-	struct map rcpts; /* by recipient: its lease */
+	bool shared; /* they are rows: by_id stays empty, rcpts are those of the domain at hand, and
+			nothing of the table of domains is kept */
+	uint64_t node;
+	struct lease *found; /* read from its rows last */
+	struct map by_id;    /* struct lease */
+	struct map rcpts;    /* by recipient: its lease */
 	uint64_t next;
 	unsigned turn;      /* choices made */
 	struct map domains; /* struct queue_domain by name */
@@ -36,7 +40,21 @@ struct leases {
 	struct buf read_domain;
 };
 
-struct lease *lease_find(struct leases *l, uint64_t id, uint64_t holder, struct err *err);
-void lease_end(struct leases *l, struct lease *lease);
+struct lease *lease_find(struct txn *t, uint64_t id, uint64_t holder, struct err *err);
+/* It is over when this request succeeds. */
+int lease_finish(struct txn *t, struct lease *lease, struct err *err);
+
+/* lease_rows.c */
+int lease_rows_of_domain(struct txn *t, struct str domain, struct err *err); /* into rcpts */
+int lease_rows_put(struct txn *t, const struct queue_lease *l, uint64_t holder, struct err *err);
+struct lease *lease_rows_find(struct txn *t, uint64_t id, uint64_t holder, struct err *err);
+int lease_rows_end(struct txn *t, struct lease *lease, struct err *err);
+int lease_rows_holder_gone(struct txn *t, uint64_t holder, struct err *err);
+/* Of queue_domain, those due at $3 of which not all is worked on. */
+#define LEASE_ROWS_FREE                                                                            \
+	" AND EXISTS (SELECT 1 FROM queue_rcpt q WHERE q.domain = queue_domain.domain"             \
+	" AND q.next <= $3 AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.rcpt = q.id))"
+/* When something may become due that is not now. */
+int lease_rows_when_next(struct txn *t, int64_t *when, struct err *err);
 
 #endif

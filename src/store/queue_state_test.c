@@ -201,9 +201,8 @@ static int step_result(struct txn *t, void *arg, struct err *err)
 
 static int step_gone(struct txn *t, void *arg, struct err *err)
 {
-	(void)arg, (void)err;
-	queue_holder_gone(t, 1);
-	return 0;
+	(void)arg;
+	return queue_holder_gone(t, 1, err);
 }
 
 static int step_change(struct txn *t, void *arg, struct err *err)

@@ -104,9 +104,7 @@ static enum err_kind tell(struct store *s, struct tell *a)
 
 static int do_gone(struct txn *t, void *arg, struct err *err)
 {
-	(void)err;
-	queue_holder_gone(t, *(uint64_t *)arg);
-	return 0;
+	return queue_holder_gone(t, *(uint64_t *)arg, err);
 }
 
 static int ask_figures(struct view *v, void *arg, struct err *err)
@@ -136,7 +134,8 @@ static void recipients_of_one_domain_go_together(void **state)
 	assert_non_null(strstr(a.text, "8:a.example[w@a.example/0] "));
 	lease(s, &a); /* all taken */
 	assert_string_equal(a.text, "");
-	assert_true(a.next_due == QUEUE_NEVER);
+	/* On PostgreSQL a domain that somebody works for is looked at again after a minute. */
+	assert_true(a.next_due == QUEUE_NEVER || (test_url && a.next_due >= a.now + 60));
 	store_close(&s);
 }
 
@@ -420,7 +419,7 @@ static void a_held_message_is_not_given_before_its_time(void **state)
 	mail_with(s, 8, "y@b.example", &(struct delivery_options){ .hold_until = 1 }, 0);
 	lease(s, &a);
 	assert_string_equal(a.text, "8:b.example[y@b.example/0] ");
-	assert_int_equal(a.next_due, then);
+	assert_true(a.next_due == then || (test_url && a.next_due == a.now + 60));
 	store_close(&s);
 }
 
@@ -746,5 +745,5 @@ int main(void)
 	};
 
 	log_capture(test_quiet, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TEST_ON_BOTH(tests);
 }

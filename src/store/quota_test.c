@@ -322,11 +322,11 @@ static void after_the_grace_there_is_no_more_hope(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_counters_are_exact_after_whatever_happens),
+		TEST_EMBEDDED(the_counters_are_exact_after_whatever_happens),
 		TEST(a_mailbox_that_is_full_takes_no_more),
 		TEST(after_the_grace_there_is_no_more_hope),
 	};
 
 	log_capture(test_quiet, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TEST_ON_BOTH(tests);
 }

@@ -167,7 +167,7 @@ static int put_report(
 int queue_results(struct txn *t, uint64_t holder, uint64_t lease, const struct queue_result *r,
 	size_t n, const struct queue_report *report, struct err *err)
 {
-	struct lease *l = lease_find(t->leases, lease, holder, err);
+	struct lease *l = lease_find(t, lease, holder, err);
 
 	if (!l)
 		return -1;
@@ -180,6 +180,5 @@ int queue_results(struct txn *t, uint64_t holder, uint64_t lease, const struct q
 	for (size_t i = 0; i < n; i++)
 		if (result_one(t, l, &r[i], err) < 0)
 			return -1;
-	t->ended_lease = lease;
-	return 0;
+	return lease_finish(t, l, err);
 }

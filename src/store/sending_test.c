@@ -274,9 +274,9 @@ int main(void)
 		TEST(what_was_sent_before_yesterday_is_over),
 		TEST(what_is_released_goes_and_is_known),
 		TEST(the_owner_is_told_once_a_day),
-		TEST(the_oldest_are_forgotten_when_there_are_too_many),
+		TEST_EMBEDDED(the_oldest_are_forgotten_when_there_are_too_many),
 	};
 
 	log_capture(test_quiet, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TEST_ON_BOTH(tests);
 }

@@ -68,8 +68,8 @@ static void set_defaults(struct store_options *o)
 		o->readers = STORE_READERS_MAX;
 }
 
-/* Writing: the writer, the trace, and what listens to other nodes. Reading: each reader, and one
- * view for the caller. */
+/* Writing: the writer, the trace, what listens to other nodes, and bodies that come ahead. Reading:
+ * each reader, and one view for the caller. */
 int store_connect(const struct store_options *o, struct err *err)
 {
 	struct store_options all = *o;
@@ -93,7 +93,7 @@ static int make_store(int dir, const struct store_options *o, struct store **out
 	s->dir = dir;
 	s->lock_fd = -1;
 	s->options = *o;
-	s->engine = &engine_embedded;
+	s->engine = o->url ? &engine_shared : &engine_embedded;
 	set_defaults(&s->options);
 	space_init(&s->space);
 	init_queue(&s->writing);
@@ -167,6 +167,8 @@ void store_close(struct store **out)
 
 void store_fatal(struct store *s, const struct err *why)
 {
+	if (atomic_exchange(&s->failed, true))
+		return;
 	log_event(LOG_ERROR, "store.fatal", L_ERR(why));
 	if (!s->options.fatal)
 		abort();
@@ -309,13 +311,8 @@ void store_job_free(struct store_job *job)
 void store_figures(struct store *s, struct store_figures *f)
 {
 	*f = (struct store_figures){ .commits = atomic_load(&s->commits),
-		.batches = atomic_load(&s->batches),
-		.free_bytes = io_free_bytes(s->dir),
-		.log_bytes = slog_bytes(s->log),
-		.read_only = slog_damage(s->log) != NULL };
-	snprintf(f->alarm, sizeof f->alarm, "%s",
-		s->alarm[0] ? s->alarm
-			    : (store_has_room(s) ? "" : "disk nearly full: no new mail is taken"));
+		.batches = atomic_load(&s->batches) };
+	s->engine->figures(s, f);
 }
 
 bool store_has_room(struct store *s)
@@ -325,8 +322,5 @@ bool store_has_room(struct store *s)
 
 bool store_has_room_for(struct store *s, uint64_t bytes)
 {
-	if (!store_has_room(s) || bytes < LARGE || s->options.reserve_bytes == 0)
-		return store_has_room(s);
-	return io_free_bytes(s->dir) >= s->options.reserve_bytes &&
-		io_free_bytes(s->dir) - s->options.reserve_bytes >= bytes;
+	return store_has_room(s) && (bytes < LARGE || s->engine->has_room(s, bytes));
 }

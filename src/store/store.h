@@ -41,13 +41,14 @@ struct store_options {
 	char subaddress;        /* what stands between user and tag; 0: '+' */
 	int64_t quota_grace;    /* seconds for which a full account's mail may be tried again; 0: 5
 				   days,    -1: none */
+	bool standby;           /* with `url`: intake needs a synchronous standby of the database */
 	int64_t cap_messages, cap_recipients; /* a day and account, to elsewhere; 0: no cap */
 	const struct address_map *map;        /* further addresses (address_map.h); NULL: none */
 	/* Finished jobs are waiting. Called from any thread; must not wait. NULL: store_run() only.
 	 */
 	void (*woken)(void *arg);
-	/* With `url`: what another node has committed. Called from a thread of its own; must not
-	 * wait, and `changes` is gone when it returns. NULL: nobody is waiting. */
+	/* With `url`: what another node has committed, or has died with. Called from any thread;
+	 * must not wait, and `changes` is gone when it returns. NULL: nobody is waiting. */
 	void (*changed)(void *arg, const struct changes *changes);
 	/* Called once, from any thread; must end the process. NULL: abort(). */
 	void (*fatal)(void *arg, const struct err *why);
@@ -103,11 +104,21 @@ struct store_job *store_finished(struct store *s); /* all, in the order they fin
 int store_run(struct store *s, struct store_job *job, struct err *err); /* and wait; any thread */
 void store_job_free(struct store_job *job); /* what hangs on it, not itself */
 
+/* Is what PostgreSQL has committed on another machine, too? None is named; it is; one is named but
+ * is not there, and commits wait for it; we may not look. */
+enum store_standby {
+	STORE_STANDBY_NONE,
+	STORE_STANDBY_THERE,
+	STORE_STANDBY_MISSING,
+	STORE_STANDBY_UNSEEN
+};
+
 struct store_figures {
 	uint64_t commits, batches;
-	uint64_t free_bytes, log_bytes;
+	uint64_t free_bytes, log_bytes; /* 0 where there is no log of ours */
 	bool read_only;
-	char alarm[240]; /* "" when all is well */
+	enum store_standby standby; /* with `url` */
+	char alarm[240];            /* "" when all is well */
 };
 void store_figures(struct store *s, struct store_figures *f); /* any thread */
 bool store_has_room(struct store *s);                         /* above the reserve; any thread */

@@ -68,10 +68,12 @@ static inline int look(
 
 static inline struct store *open_store_with(int dir, const struct store_options *o)
 {
+	struct store_options all = *o;
 	struct err err = ERR_INIT;
 	struct store *s = NULL;
 
-	if (store_open(dir, o, &s, &err) < 0)
+	all.url = test_url;
+	if (store_open(dir, &all, &s, &err) < 0)
 		fail_msg("open: %s", err.msg);
 	return s;
 }
@@ -245,8 +247,9 @@ static inline int look_space(struct view *v, void *arg, struct err *err)
 		"+ carried),"
 		" count(*) FROM body WHERE segment <> 0 GROUP BY segment),"
 		" booked AS (SELECT number, bytes, bodies FROM segment)"
-		" SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM booked))"
-		" + (SELECT count(*) FROM (SELECT * FROM booked EXCEPT SELECT * FROM counted))";
+		" SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM booked) "
+		"x)"
+		" + (SELECT count(*) FROM (SELECT * FROM booked EXCEPT SELECT * FROM counted) x)";
 
 	return db_int(v->db, arg, sql, DB_NOARGS, err) == 1 ? 0 : -1;
 }
@@ -295,7 +298,7 @@ static inline void dump_index(int dir, const char *file, struct buf *out)
 	char url[100], sql[100];
 
 	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/%s", dir, file);
-	if (db_open(&db, url, DB_READ, &err) < 0)
+	if (db_open(&db, test_url ? test_url : url, DB_READ, &err) < 0)
 		fail_msg("%s", err.msg);
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
 		struct rows *r;

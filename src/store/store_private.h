@@ -12,7 +12,7 @@
 
 enum {
 	STORE_READERS_MAX = 8,
-	STORE_WRITING = 3, /* connections for writing, to PostgreSQL */
+	STORE_WRITING = 4, /* connections for writing, to PostgreSQL */
 	STORE_BATCH_JOBS = 512,
 	STORE_CALL_SECONDS = 600,
 	STORE_RETENTION = 14 * 86400,
@@ -82,7 +82,8 @@ struct store {
 	struct store_options options;
 	const struct engine *engine;
 	struct slog *log;
-	struct db *index; /* the writer's */
+	struct shared *shared; /* NULL: the embedded engine */
+	struct db *index;      /* the writer's */
 	struct counters next;
 	struct slog_position at;
 	struct slog_position saved; /* what the last commit of the index holds */
@@ -127,6 +128,12 @@ int index_position(struct db *db, struct slog_position *at, struct counters *nex
 int index_open(struct store *s, struct err *err);
 /* Position and counters, as they are committed. */
 int index_read(struct store *s, struct err *err);
+/* Make the tables, or bring those of an older version up to date. */
+int index_tables(struct db *db, struct err *err);
+/* INDEX_COUNTERS of a row, from that column on. */
+#define INDEX_COUNTERS                                                                             \
+	"next_domain, next_account, next_address, next_body, next_rcpt, calls, calls_turned"
+void index_counters(const struct rows *r, int first, struct counters *n);
 int index_save(struct store *s, const struct slog_position *at, struct err *err);
 
 /* Put a job into the readers' queue. */

@@ -11,6 +11,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "db/postgres_test.h"
+
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -28,11 +31,31 @@ static int test_remove(const char *path, const struct stat *st, int type, struct
 	return remove(path);
 }
 
+/* Where the stores of these tests are: NULL in their directories. */
+static const char *test_url;
+
+/* Nothing is left in the database of the test before. */
+static inline int test_empty(void)
+{
+	struct err err = ERR_INIT;
+	struct db *db = NULL;
+	int r = db_open(&db, test_url, DB_WRITE, &err);
+
+	if (r == 0)
+		r = db_exec(db, "DROP SCHEMA public CASCADE", DB_NOARGS, &err);
+	if (r == 0)
+		r = db_exec(db, "CREATE SCHEMA public", DB_NOARGS, &err);
+	if (r < 0)
+		print_error("%s\n", err.msg);
+	db_close(&db);
+	return r;
+}
+
 static int test_setup(void **state)
 {
 	struct test_place *p = calloc(1, sizeof *p);
 
-	if (!p)
+	if (!p || (test_url && test_empty() < 0))
 		return -1;
 	/* In memory where that is possible: flushing is not what these tests are about. */
 	snprintf(p->path, sizeof p->path, "%s/eilpost-store-XXXXXX",
@@ -65,5 +88,37 @@ static inline void test_quiet(void *arg, enum log_level level, struct str line)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, test_setup, test_teardown)
+/* One that is about files of the embedded engine, or takes too long on the other. */
+#define TEST_EMBEDDED(f)                                                                           \
+	{                                                                                          \
+		"" #f, f, test_setup, test_teardown, &test_url                                     \
+	}
+
+/* All tests in a directory, then those that are not about files on PostgreSQL, if it is here. */
+static inline int test_on_both(const char *name, const struct CMUnitTest *tests, size_t n)
+{
+	static struct CMUnitTest again[100];
+	struct postgres postgres = { 0 };
+	size_t count = 0;
+	int failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+
+	for (size_t i = 0; i < n && count < 100; i++)
+		if (!tests[i].initial_state)
+			again[count++] = tests[i];
+	if (!postgres_find(&postgres)) {
+		print_message("PostgreSQL is not installed: these tests ran on SQLite only\n");
+		return failed;
+	}
+	if (postgres_start(&postgres) < 0) {
+		print_error("PostgreSQL does not start\n");
+		failed++;
+	} else {
+		test_url = postgres.url;
+		failed += _cmocka_run_group_tests("postgres", again, count, NULL, NULL);
+	}
+	postgres_stop(&postgres);
+	return failed;
+}
+#define TEST_ON_BOTH(tests) test_on_both("embedded", (tests), sizeof(tests) / sizeof *(tests))
 
 #endif

@@ -4,7 +4,7 @@
 #include "db/sqlite.h"
 #include "store/log_private.h"
 #include "store/schema.h"
-#include "store/store_private.h"
+#include "store/shared.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -63,9 +63,9 @@ static int save_position(struct follower *f, const struct slog_position *at, str
 		err);
 }
 
-static int write_row(struct follower *f, const struct effect_trace *e, bool ring, struct err *err)
+int trace_put(struct db *db, const struct effect_trace *e, bool ring, struct err *err)
 {
-	return db_exec(f->db,
+	return db_exec(db,
 		"INSERT INTO trace (message, time, event, address, text, ring)"
 		" VALUES ($1, $2, $3, $4, $5, $6)",
 		DB_ARGS(DB_I((int64_t)e->message), DB_I(e->time), DB_T(e->event), DB_T(e->address),
@@ -82,7 +82,7 @@ static int follow_record(void *arg, const struct slog_record *r, struct err *err
 
 	while (effect_next(&effects, &number, &fields))
 		if (number == EFFECT_trace && effect_trace_get(fields, &e) &&
-			write_row(f, &e, false, err) < 0)
+			trace_put(f->db, &e, false, err) < 0)
 			return -1;
 	return 0;
 }
@@ -129,7 +129,7 @@ static int write_notes(struct follower *f, struct str notes, struct err *err)
 	if (db_begin(f->db, err) < 0)
 		return -1;
 	while (effect_next(&notes, &number, &fields)) {
-		if (!effect_trace_get(fields, &e) || write_row(f, &e, true, err) < 0)
+		if (!effect_trace_get(fields, &e) || trace_put(f->db, &e, true, err) < 0)
 			goto failed;
 		f->notes_written++;
 	}
@@ -145,6 +145,14 @@ failed:
 	return -1;
 }
 
+int trace_tidy(struct db *db, int64_t before, int64_t most, struct err *err)
+{
+	return db_exec(db,
+		"DELETE FROM trace WHERE id IN (SELECT id FROM trace ORDER BY id LIMIT $1)"
+		" AND time < $2",
+		DB_ARGS(DB_I(most), DB_I(before)), err);
+}
+
 /* Rows older than the retention time go, a few at a time; and what has been written goes into the
  * main file, so that the write-ahead log starts anew. */
 static void tidy(struct store *s)
@@ -153,10 +161,7 @@ static void tidy(struct store *s)
 	struct err err = ERR_INIT;
 	uint32_t left;
 
-	if (db_exec(f->db,
-		    "DELETE FROM trace WHERE id IN (SELECT id FROM trace ORDER BY id LIMIT $1)"
-		    " AND time < $2",
-		    DB_ARGS(DB_I(STEP), DB_I(clock_wall() - s->options.retention)), &err) < 0 ||
+	if (trace_tidy(f->db, clock_wall() - s->options.retention, STEP, &err) < 0 ||
 		db_sqlite_checkpoint(f->db, DB_RESTART, &left, &err) < 0)
 		log_event(LOG_WARN, "store.trace", L_ERR(&err));
 }
@@ -288,13 +293,25 @@ int trace_skip(struct store *s, const struct slog_position *to, struct err *err)
 	return r;
 }
 
+static int open_trace(struct store *s, struct err *err)
+{
+	struct follower *f = &s->follower;
+	char url[STORE_URL];
+
+	if (s->shared)
+		return shared_connect(s, &f->db, DB_WRITE, err);
+	index_url(s, url, "trace.db");
+	if (db_open(&f->db, url, DB_WRITE, err) < 0 || make_tables(f->db, err) < 0)
+		return -1;
+	return read_position(f, err);
+}
+
 /* trace.db that cannot be used is no reason to refuse mail. */
 int follower_start(struct store *s, struct err *err)
 {
 	struct follower *f = &s->follower;
 	struct err why = ERR_INIT;
 	pthread_condattr_t a;
-	char url[STORE_URL];
 
 	(void)err;
 	pthread_condattr_init(&a);
@@ -304,9 +321,7 @@ int follower_start(struct store *s, struct err *err)
 	pthread_condattr_destroy(&a);
 	f->until = s->at.sequence;
 	f->notes = BUF(TRACE_WAITING);
-	index_url(s, url, "trace.db");
-	f->failed = db_open(&f->db, url, DB_WRITE, &why) < 0 || make_tables(f->db, &why) < 0 ||
-		read_position(f, &why) < 0;
+	f->failed = open_trace(s, &why) < 0;
 	if (f->failed)
 		log_event(LOG_ERROR, "store.trace", L_ERR(&why));
 	else
@@ -375,17 +390,24 @@ void follower_catch_up(struct store *s)
 	pthread_mutex_unlock(&f->lock);
 }
 
+static int open_to_read(struct store *s, struct db **db, struct err *err)
+{
+	char url[STORE_URL];
+
+	index_url(s, url, "trace.db");
+	return db_open(db, url, DB_READ, err);
+}
+
 int trace_list(struct view *v, uint64_t message, struct str address, uint64_t after, trace_fn *fn,
 	void *arg, struct err *err)
 {
-	struct db *db = NULL;
+	const bool shared = v->store->shared != NULL;
+	struct db *db = shared ? v->db : NULL;
 	struct rows *r = NULL;
-	char url[STORE_URL];
 	int got = -1;
 
 	follower_catch_up(v->store);
-	index_url(v->store, url, "trace.db");
-	if (db_open(&db, url, DB_READ, err) < 0)
+	if (!shared && open_to_read(v->store, &db, err) < 0)
 		return -1;
 	if (db_query(db, &r,
 		    message ? "SELECT id, message, time, event, address, text FROM trace"
@@ -403,6 +425,7 @@ int trace_list(struct view *v, uint64_t message, struct str address, uint64_t af
 				break;
 		}
 	rows_free(&r);
-	db_close(&db);
+	if (!shared)
+		db_close(&db);
 	return got < 0 ? -1 : 0;
 }

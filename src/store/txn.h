@@ -18,6 +18,7 @@ struct txn {
 	struct str body; /* of the job */
 	bool body_used;  /* goes into the record */
 	int64_t now;     /* seconds since 1970; the same for the whole request */
+	int64_t ahead;   /* by how much this machine's clock is, where `now` is the database's */
 	struct leases *leases;
 	struct err refused;   /* set: nothing can be written now, and no effect is emitted */
 	uint64_t ended_lease; /* over when the request succeeds; 0: none */

@@ -400,9 +400,9 @@ int main(void)
 		TEST(a_step_brings_back_so_many_and_says_where_to_go_on),
 		TEST(a_removed_account_comes_back_with_its_mail),
 		TEST(who_was_never_here_does_not_come_back),
-		TEST(the_log_alone_brings_back_the_same),
+		TEST_EMBEDDED(the_log_alone_brings_back_the_same),
 	};
 
 	log_capture(test_quiet, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TEST_ON_BOTH(tests);
 }

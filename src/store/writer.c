@@ -2,14 +2,13 @@
 #include "base/clock.h"
 #include "store/body.h"
 #include "store/engine.h"
-#include "store/io.h"
 #include "store/queue.h"
 #include "store/store_private.h"
 
 #include <stdlib.h>
 #include <time.h>
 
-enum { EFFECTS_MAX = 128 << 20, EXPECTED_EFFECTS = 4096 };
+enum { EFFECTS_MAX = 128 << 20, EXPECTED_EFFECTS = 4096, TRIES = 5 };
 
 /* The answer that this call got before. 1 found, 0 not, -1 (also when it was another call). */
 static int answered_before(struct txn *t, struct store_job *job, struct err *err)
@@ -73,7 +72,6 @@ static void prepare_job(struct store *s, struct store_job *job)
 	t->body_used = false;
 	t->ended_lease = 0;
 	t->frozen = 0;
-	t->now = clock_wall();
 	t->apply.changes = &job->changes;
 	job->changes.n = 0;
 	job->changes.queue = false;
@@ -98,10 +96,8 @@ static void must_settle(struct store *s)
 {
 	struct err err = ERR_INIT;
 
-	if (s->engine->settle(s, &err) < 0) {
-		s->failed = true;
+	if (s->engine->settle(s, &err) < 0)
 		store_fatal(s, &err);
-	}
 }
 
 static size_t expected(const struct store_job *job)
@@ -109,8 +105,8 @@ static size_t expected(const struct store_job *job)
 	return job->body.n + EXPECTED_EFFECTS;
 }
 
-/* Run jobs from the front of the list as one batch. They come out in `done`. -1: fatal. */
-static int run_batch(
+/* Run jobs from the front of the list as one batch. They come out in `done`. */
+static int run_once(
 	struct store *s, struct store_job **jobs, struct job_list *done, struct err *err)
 {
 	const struct engine *e = s->engine;
@@ -136,6 +132,25 @@ static int run_batch(
 	return 0;
 }
 
+/* The same, again after a conflict with another node. 1: again and again, nothing has happened, and
+ * the jobs are back in the list. -1: fatal. */
+static int run_batch(
+	struct store *s, struct store_job **jobs, struct job_list *done, struct err *err)
+{
+	int r;
+
+	for (unsigned tries = 0; tries < TRIES; tries++) {
+		job_list_init(done);
+		r = run_once(s, jobs, done, err);
+		if (r == 0 || !s->engine->undo || !db_conflict(s->index))
+			return r;
+		s->engine->undo(s);
+		*done->end = *jobs;
+		*jobs = done->first;
+	}
+	return 1;
+}
+
 /* No batch can begin. */
 static void refuse_all(struct store *s, struct store_job *jobs, const struct err *why)
 {
@@ -155,10 +170,7 @@ static void refuse_all(struct store *s, struct store_job *jobs, const struct err
 
 static void look_at_space(struct store *s)
 {
-	const uint64_t reserve = s->options.reserve_bytes;
-
-	atomic_store(&s->has_room,
-		reserve == 0 || (io_free_bytes(s->dir) >= reserve && io_may_create(s->dir)));
+	atomic_store(&s->has_room, s->engine->has_room(s, 0));
 }
 
 static void run_jobs(struct store *s, struct store_job *jobs)
@@ -166,16 +178,17 @@ static void run_jobs(struct store *s, struct store_job *jobs)
 	while (jobs) {
 		struct err err = ERR_INIT;
 		struct job_list done;
+		int r = 1;
 
-		job_list_init(&done);
 		look_at_space(s);
-		if (s->engine->may_begin(s, expected(jobs), &err) < 0) {
-			refuse_all(s, jobs, &err);
+		if (s->engine->may_begin(s, expected(jobs), &err) == 0)
+			r = run_batch(s, &jobs, &done, &err);
+		if (r < 0) {
+			store_fatal(s, &err);
 			return;
 		}
-		if (run_batch(s, &jobs, &done, &err) < 0) {
-			s->failed = true;
-			store_fatal(s, &err);
+		if (r > 0) {
+			refuse_all(s, jobs, &err);
 			return;
 		}
 		store_finish(s, &done);
@@ -188,7 +201,7 @@ static struct store_job *pass_readers_on(struct store *s, struct store_job *jobs
 	struct job_list writing;
 
 	job_list_init(&writing);
-	while (jobs && !s->failed) {
+	while (jobs && !atomic_load(&s->failed)) {
 		struct store_job *job = jobs;
 
 		jobs = job->next;
@@ -197,10 +210,10 @@ static struct store_job *pass_readers_on(struct store *s, struct store_job *jobs
 			continue;
 		}
 		must_settle(s);
-		if (!s->failed)
+		if (!atomic_load(&s->failed))
 			readers_add(s, job);
 	}
-	return s->failed ? NULL : writing.first;
+	return atomic_load(&s->failed) ? NULL : writing.first;
 }
 
 static void run_housekeeping(struct store *s)
@@ -211,13 +224,12 @@ static void run_housekeeping(struct store *s)
 	struct store_job *jobs = &job;
 
 	look_at_space(s);
-	job_list_init(&done);
 	if (s->engine->may_begin(s, EXPECTED_EFFECTS, &err) < 0)
 		return;
-	if (run_batch(s, &jobs, &done, &err) < 0) {
-		s->failed = true;
+	if (run_batch(s, &jobs, &done, &err) < 0)
 		store_fatal(s, &err);
-	}
+	else if (job.changes.queue && s->options.changed)
+		s->options.changed(s->options.arg, &job.changes);
 	store_job_free(&job);
 }
 
@@ -238,7 +250,7 @@ static void *write_jobs(void *arg)
 	struct store_job *jobs = NULL;
 	bool stop = false;
 
-	while (!s->failed && (!stop || jobs)) {
+	while (!atomic_load(&s->failed) && (!stop || jobs)) {
 		struct timespec until;
 		int64_t now = clock_mono();
 
@@ -258,7 +270,7 @@ static void *write_jobs(void *arg)
 		pthread_mutex_unlock(&q->lock);
 		run_jobs(s, pass_readers_on(s, jobs));
 	}
-	if (!s->failed)
+	if (!atomic_load(&s->failed))
 		must_settle(s);
 	return NULL;
 }
@@ -268,7 +280,9 @@ int writer_start(struct store *s, struct err *err)
 	struct txn *t = &s->txn;
 
 	t->view = (struct view){ .store = s, .db = s->index };
-	t->apply = (struct apply){ .db = s->index, .next = &s->next, .space = &s->space };
+	t->apply = (struct apply){
+		.db = s->index, .next = &s->next, .space = &s->space, .shared = s->shared != NULL
+	};
 	t->effects = BUF(EFFECTS_MAX);
 	if (pthread_create(&s->writer, NULL, write_jobs, s) != 0)
 		return err_set(err, ERR_TEMP, "cannot start the writer's thread");

@@ -207,7 +207,8 @@ static int do_send_on(struct txn *t, struct store_job *job, struct err *err)
 	}
 	if (r == 0 && !done)
 		r = err_set(err, ERR_TEMP, "the message is not to be had");
-	queue_holder_gone(t, q.holder);
+	if (queue_holder_gone(t, q.holder, err) < 0)
+		r = -1;
 	arena_free(&arena);
 	return r;
 }
@@ -251,7 +252,7 @@ static void compose(struct worker *w, char kind)
 static int put_blob(
 	struct worker *w, struct blob_writer *b, struct delivery_body *out, struct err *err)
 {
-	if (blob_begin(work_site.dir, b, err) < 0)
+	if (blob_begin(work_site.store, b, err) < 0)
 		return -1;
 	for (struct str rest = buf_str(&w->body); rest.n; rest = str_from(rest, 60000))
 		if (blob_add(b, str_head(rest, 60000), err) < 0)

@@ -1,0 +1,316 @@
+/* The shared engine: batches as transactions of PostgreSQL. */
+#include "store/shared.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/queue.h"
+#include "store/trace.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum {
+	BATCH_JOBS = 128,
+	TIDY_SECONDS = 10,
+	TIDY_ROWS = 1000,
+	AGREE = 2 /* seconds by which clocks may differ */
+};
+
+#define ID(x) DB_I((int64_t)(x))
+
+static void lost(void *arg, const struct err *why)
+{
+	store_fatal(arg, why);
+}
+
+int shared_connect(struct store *s, struct db **db, enum db_mode mode, struct err *err)
+{
+	if (db_open(db, s->options.url, mode, err) < 0)
+		return -1;
+	db_on_lost(*db, lost, s);
+	return 0;
+}
+
+/* Names are compared and sorted byte for byte, as on SQLite. */
+static int check_database(struct db *db, struct err *err)
+{
+	int64_t right = 0;
+
+	if (db_int(db, &right,
+		    "SELECT count(*) FROM pg_database WHERE datname = current_database()"
+		    " AND pg_encoding_to_char(encoding) = 'UTF8'"
+		    " AND (datcollate IN ('C', 'POSIX') OR datcollate LIKE 'C.%')",
+		    DB_NOARGS, err) < 0)
+		return -1;
+	return right ? 0
+		     : err_set(err, ERR_PERM,
+			       "the database must be made with ENCODING 'UTF8' LC_COLLATE 'C'"
+			       " (TEMPLATE template0)");
+}
+
+static int put_node(struct store *s, struct err *err)
+{
+	return db_exec(s->index,
+		"INSERT INTO node (id, until) VALUES ($1, " SHARED_NOW " + $2)"
+		" ON CONFLICT (id) DO UPDATE SET until = " SHARED_NOW " + $2",
+		DB_ARGS(ID(s->shared->node), DB_I(NODE_SECONDS)), err);
+}
+
+static int shared_open(struct store *s, struct err *err)
+{
+	struct shared *h = calloc(1, sizeof *h);
+
+	if (!h)
+		return err_set(err, ERR_TEMP, "out of memory for the store");
+	*h = (struct shared){ .stop = { -1, -1 } };
+	pthread_mutex_init(&h->side_lock, NULL);
+	s->shared = h;
+	if (getrandom(&h->node, sizeof h->node, 0) != sizeof h->node)
+		return err_sys(err, "draw random bytes for", "this node");
+	h->node >>= 1;
+	if (shared_connect(s, &s->index, DB_WRITE, err) < 0 || check_database(s->index, err) < 0 ||
+		index_tables(s->index, err) < 0 || shared_connect(s, &h->side, DB_WRITE, err) < 0)
+		return -1;
+	/* Durable with the commit of their message, which comes later in the same log. */
+	if (db_exec(h->side, "SET synchronous_commit = off", DB_NOARGS, err) < 0)
+		return -1;
+	return shared_connect(s, &h->listen, DB_WRITE, err) < 0 || notes_open(s, err) < 0 ||
+			put_node(s, err) < 0
+		? -1
+		: 0;
+}
+
+static int shared_start(struct store *s, struct err *err)
+{
+	leases_share(s->txn.leases, s->shared->node);
+	return follower_start(s, err) < 0 || notes_start(s, err) < 0 ? -1 : 0;
+}
+
+static void shared_stop(struct store *s)
+{
+	if (!s->shared)
+		return;
+	notes_stop(s);
+	follower_stop(s);
+}
+
+static void shared_close(struct store *s)
+{
+	struct shared *h = s->shared;
+
+	db_close(&s->index);
+	if (!h)
+		return;
+	db_close(&h->side);
+	db_close(&h->listen);
+	pthread_mutex_destroy(&h->side_lock);
+	free(h);
+	s->shared = NULL;
+}
+
+/* ---- a batch ---- */
+
+static int shared_may_begin(struct store *s, size_t expected, struct err *err)
+{
+	(void)s, (void)expected, (void)err;
+	return 0;
+}
+
+/* The lock of all nodes, and what the last of them has left. */
+static int lock_counters(struct store *s, struct err *err)
+{
+	struct rows *r;
+	int got;
+
+	if (db_query(s->index, &r,
+		    "SELECT " INDEX_COUNTERS ", " SHARED_NOW " FROM log_position FOR UPDATE",
+		    DB_NOARGS, err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1) {
+		index_counters(r, 0, &s->next);
+		s->shared->now = rows_int(r, 7);
+	} else if (got == 0) {
+		err_set(err, ERR_PERM, "the database holds no counters");
+	}
+	rows_free(&r);
+	return got == 1 ? 0 : -1;
+}
+
+static int renew(struct store *s, struct err *err)
+{
+	struct shared *h = s->shared;
+
+	if (h->now < h->renewed + NODE_RENEW && h->now >= h->renewed)
+		return 0;
+	h->renewed = h->now;
+	return put_node(s, err);
+}
+
+static int shared_begin(struct store *s, struct err *err)
+{
+	struct shared *h = s->shared;
+
+	h->jobs = 0;
+	h->changed = false;
+	if (db_begin(s->index, err) < 0 || lock_counters(s, err) < 0)
+		return -1;
+	return renew(s, err);
+}
+
+static bool shared_fits(const struct store *s, size_t expected)
+{
+	(void)expected;
+	return s->shared->jobs < BATCH_JOBS;
+}
+
+static int shared_job_begin(struct store *s, struct err *err)
+{
+	s->shared->jobs++;
+	s->saved_next = s->next;
+	s->txn.now = s->shared->now;
+	s->txn.ahead = clock_wall() - s->shared->now;
+	if (s->txn.ahead >= -AGREE && s->txn.ahead <= AGREE)
+		s->txn.ahead = 0;
+	return db_save(s->index, err);
+}
+
+static int shared_record(struct store *s, struct err *err)
+{
+	s->shared->changed = true;
+	return s->txn.body_used ? piece_put_inline(s, err) : 0;
+}
+
+/* A job that has made light of a failed statement fails here, as nothing more can follow. */
+static int shared_job_end(struct store *s, struct store_job *job, struct err *err)
+{
+	if (job->result == 0 && db_keep(s->index, &job->err) == 0) {
+		s->shared->changed |= job->repeated;
+		return 0;
+	}
+	job->result = -1;
+	s->next = s->saved_next;
+	if (db_conflict(s->index)) {
+		*err = job->err;
+		return -1;
+	}
+	return db_undo(s->index, err);
+}
+
+static int save_counters(struct store *s, struct err *err)
+{
+	const struct counters *n = &s->next;
+
+	return db_exec(s->index,
+		"UPDATE log_position SET sequence = sequence + 1, next_domain = $1,"
+		" next_account = $2, next_address = $3, next_body = $4, next_rcpt = $5, calls = $6,"
+		" calls_turned = $7",
+		DB_ARGS(ID(n->domain), ID(n->account), ID(n->address), ID(n->body), ID(n->rcpt),
+			DB_I(n->calls), DB_I(n->calls_turned)),
+		err);
+}
+
+/* T172: who gets an answer again that was given before has found a commit that may not be on the
+ * standby. This one writes, so it waits for the standby, and so for all that was before it. */
+static int shared_commit(struct store *s, const struct batch *b, struct err *err)
+{
+	if ((s->shared->changed && save_counters(s, err) < 0) || notes_send(s, b, err) < 0 ||
+		db_commit(s->index, err) < 0)
+		return err_wrap(err, "commit");
+	return 0;
+}
+
+static int shared_settle(struct store *s, struct err *err)
+{
+	(void)s, (void)err;
+	return 0;
+}
+
+static void shared_undo(struct store *s)
+{
+	db_rollback(s->index);
+}
+
+/* T170: on one machine only, if that is not enough. */
+static bool shared_has_room(const struct store *s, uint64_t bytes)
+{
+	(void)bytes;
+	return !s->options.standby || atomic_load(&s->shared->standby) == STORE_STANDBY_THERE;
+}
+
+static void shared_figures(struct store *s, struct store_figures *f)
+{
+	f->standby = (enum store_standby)atomic_load(&s->shared->standby);
+	if (f->standby == STORE_STANDBY_MISSING)
+		snprintf(f->alarm, sizeof f->alarm,
+			"the database's synchronous standby is not there: commits wait for it");
+	else if (!store_has_room(s))
+		snprintf(f->alarm, sizeof f->alarm,
+			"the database has no synchronous standby: no new mail is taken");
+}
+
+/* ---- once a second ---- */
+
+/* Who has died: what it had is due again. */
+static int bury_nodes(struct txn *t, struct err *err)
+{
+	struct shared *h = t->view.store->shared;
+	int64_t id;
+	int got;
+
+	while ((got = db_int(t->view.db, &id,
+			"DELETE FROM node WHERE id = (SELECT id FROM node WHERE until < $1 LIMIT 1)"
+			" RETURNING id",
+			DB_ARGS(DB_I(h->now)), err)) == 1) {
+		log_event(LOG_WARN, "store.node_dead", L_U64("node", (uint64_t)id));
+		if (leases_of_node_end(t, (uint64_t)id, err) < 0)
+			return -1;
+	}
+	return got;
+}
+
+static int shared_tend(struct txn *t, struct err *err)
+{
+	struct store *s = t->view.store;
+	struct shared *h = s->shared;
+
+	if (bury_nodes(t, err) < 0)
+		return -1;
+	if (h->now < h->tidied + TIDY_SECONDS && h->now >= h->tidied)
+		return 0;
+	h->tidied = h->now;
+	return trace_tidy(t->view.db, h->now - s->options.retention, TIDY_ROWS, err) < 0 ||
+			staged_sweep(t, err) < 0
+		? -1
+		: 0;
+}
+
+/* ---- reading ---- */
+
+static int shared_view_open(struct store *s, struct view *v, struct err *err)
+{
+	return shared_connect(s, &v->db, DB_READ, err);
+}
+
+const struct engine engine_shared = {
+	.open = shared_open,
+	.start = shared_start,
+	.stop = shared_stop,
+	.close = shared_close,
+	.may_begin = shared_may_begin,
+	.begin = shared_begin,
+	.fits = shared_fits,
+	.job_begin = shared_job_begin,
+	.record = shared_record,
+	.job_end = shared_job_end,
+	.commit = shared_commit,
+	.settle = shared_settle,
+	.undo = shared_undo,
+	.tend = shared_tend,
+	.figures = shared_figures,
+	.has_room = shared_has_room,
+	.view_open = shared_view_open,
+	.body_read = piece_read,
+	.body_sums = piece_sums,
+};
