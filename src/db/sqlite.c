@@ -342,7 +342,14 @@ int db_sqlite_checkpoint(struct db *db, enum db_checkpoint how, uint32_t *left, 
 	*left = all > done ? (uint32_t)(all - done) : 0;
 	if (code == SQLITE_BUSY && how != DB_PASSIVE && *left == 0)
 		*left = 1;
+	if (how != DB_PASSIVE && *left == 0)
+		((struct sqlite_db *)db)->wal_pages = 0;
 	return 0;
+}
+
+void db_sqlite_interrupt(struct db *db)
+{
+	sqlite3_interrupt(handle(db));
 }
 
 uint64_t db_sqlite_wal_bytes(const struct db *db)

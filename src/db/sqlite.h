@@ -19,7 +19,12 @@ enum db_checkpoint {
  * checkpoint runs. Not inside a transaction. */
 int db_sqlite_checkpoint(struct db *db, enum db_checkpoint how, uint32_t *left, struct err *err);
 
-/* Size of the WAL in bytes after the last commit of this connection. */
+/* From any thread: the statement that runs on this connection fails with ERR_TEMP. The connection
+ * must not be closed meanwhile. */
+void db_sqlite_interrupt(struct db *db);
+
+/* Size of the WAL in bytes after the last commit of this connection, 0 when a
+ * checkpoint has made it start anew since. */
 uint64_t db_sqlite_wal_bytes(const struct db *db);
 
 #endif

@@ -7,7 +7,13 @@
 #include "store/blob.h"
 #include "store/store_private.h"
 
-enum { WANTED = 16 << 20, URGENT = 64 << 20, RECORDS = 20000, SWEEP_SECONDS = 86400 };
+enum { RECORDS = 20000, SWEEP_SECONDS = 86400, GRACE_MS = 500, TRY_MS = 20 };
+
+/* Of the limit: from here on the thread is wanted; from here on the writer does all of it; and from
+ * here on no batch begins, so that the last one has room. */
+#define WANTED(limit) ((limit) / 4)
+#define URGENT(limit) ((limit) / 2)
+#define NO_MORE(limit) ((limit) / 4 * 3)
 
 static void wait_until(struct checkpointer *c, int64_t when)
 {
@@ -116,8 +122,7 @@ void checkpoint_stop(struct store *s)
 	pthread_mutex_destroy(&c->lock);
 }
 
-/* Everything that is committed goes into the main file now. */
-static void finish(struct store *s)
+void checkpoint_finish(struct store *s)
 {
 	struct err err = ERR_INIT;
 	uint32_t left;
@@ -137,17 +142,49 @@ void checkpoint_consider(struct store *s)
 	uint64_t wal = db_sqlite_wal_bytes(s->index);
 
 	if (atomic_load(&c->rest)) {
-		finish(s);
+		checkpoint_finish(s);
 		return;
 	}
-	if (wal < WANTED && s->records_since_checkpoint < RECORDS)
+	if (wal < WANTED(s->options.wal_bytes) && s->records_since_checkpoint < RECORDS)
 		return;
-	if (!c->running || wal > URGENT) {
-		finish(s);
+	if (!c->running || wal > URGENT(s->options.wal_bytes)) {
+		checkpoint_finish(s);
 		return;
 	}
 	pthread_mutex_lock(&c->lock);
 	c->wanted = true;
 	pthread_cond_signal(&c->cond);
 	pthread_mutex_unlock(&c->lock);
+}
+
+/* Everything into the main file, and nobody left who reads the write-ahead log: it starts anew. */
+static bool restart(struct store *s, struct err *err)
+{
+	uint32_t left = 1;
+
+	if (!snapshot_main_file_try(s))
+		return false;
+	if (db_sqlite_checkpoint(s->index, DB_RESTART, &left, err) < 0)
+		left = 1;
+	snapshot_main_file_end(s);
+	return left == 0;
+}
+
+int checkpoint_make_room(struct store *s, struct err *err)
+{
+	const struct timespec moment = { .tv_nsec = TRY_MS * CLOCK_MSEC };
+	const int64_t until = clock_after(s->options.wal_patience);
+	struct err why = ERR_INIT;
+	bool done;
+
+	if (db_sqlite_wal_bytes(s->index) < NO_MORE(s->options.wal_bytes))
+		return 0;
+	readers_pause(s, clock_after(GRACE_MS * CLOCK_MSEC), until);
+	while (!(done = restart(s, &why)) && clock_mono() < until)
+		nanosleep(&moment, NULL);
+	readers_resume(s);
+	if (done)
+		return 0;
+	log_event(LOG_WARN, "store.wal", L_ERR(&why));
+	return err_set(err, ERR_TEMP, "somebody reads an old moment of the index");
 }

@@ -1,6 +1,7 @@
 /* The embedded engine: the log (log.h) makes a batch safe, the index follows. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/sqlite.h"
 #include "store/engine.h"
 #include "store/io.h"
 #include "store/store_private.h"
@@ -38,7 +39,11 @@ static int apply_one(struct store *s, const struct slog_record *r, struct err *e
 
 static int commit_replay(struct store *s, struct err *err)
 {
-	return index_save(s, &s->at, err) < 0 ? -1 : db_commit(s->index, err);
+	if (index_save(s, &s->at, err) < 0 || db_commit(s->index, err) < 0)
+		return -1;
+	if (db_sqlite_wal_bytes(s->index) > s->options.wal_bytes / 4)
+		checkpoint_finish(s);
+	return 0;
 }
 
 static int replay_one(void *arg, const struct slog_record *r, struct err *err)
@@ -134,7 +139,8 @@ static int embedded_may_begin(struct store *s, size_t expected, struct err *err)
 	*why = ERR_INIT;
 	if (s->options.reserve_bytes && io_free_bytes(s->dir) < floor_of(s))
 		err_set(why, ERR_FULL, "disk full: nothing can be written");
-	else
+	else if (db_in_transaction(s->index) || /* a lazy batch began when there was room */
+		checkpoint_make_room(s, why) == 0)
 		slog_batch_begin(s->log, expected, why);
 	return 0; /* what only reads is done all the same */
 }

@@ -1,5 +1,9 @@
 /* The threads for reading jobs, each with a connection of its own. */
+#include "base/clock.h"
+#include "db/sqlite.h"
 #include "store/store_private.h"
+
+#define AGAIN (5 * CLOCK_MSEC)
 
 void readers_add(struct store *s, struct store_job *job)
 {
@@ -30,22 +34,62 @@ static void *read_jobs(void *arg)
 
 		if (!job && q->stop)
 			break;
-		if (!job) {
+		if (!job || q->paused) {
 			pthread_cond_wait(&q->cond, &q->lock);
 			continue;
 		}
 		q->jobs.first = job->next;
 		if (!job->next)
 			q->jobs.end = &q->jobs.first;
+		q->running++;
 		pthread_mutex_unlock(&q->lock);
 		run_read(v, job);
 		job_list_init(&done);
 		job_list_add(&done, job);
 		store_finish(v->store, &done);
 		pthread_mutex_lock(&q->lock);
+		q->running--;
+		pthread_cond_signal(&q->idle);
 	}
 	pthread_mutex_unlock(&q->lock);
 	return NULL;
+}
+
+/* The lock is held. */
+static void wait_idle(struct job_queue *q, int64_t until)
+{
+	const struct timespec at = { .tv_sec = (time_t)(until / CLOCK_SEC),
+		.tv_nsec = (long)(until % CLOCK_SEC) };
+
+	while (q->running && pthread_cond_timedwait(&q->idle, &q->lock, &at) == 0)
+		;
+}
+
+bool readers_pause(struct store *s, int64_t grace, int64_t until)
+{
+	struct job_queue *q = &s->reading;
+	bool idle;
+
+	pthread_mutex_lock(&q->lock);
+	q->paused = true;
+	wait_idle(q, grace);
+	/* Again and again: between two statements of a job it would not be noticed. */
+	while (q->running && clock_mono() < until) {
+		for (unsigned i = 0; i < s->reader_count; i++)
+			db_sqlite_interrupt(s->reader_views[i].db);
+		wait_idle(q, clock_after(AGAIN));
+	}
+	idle = q->running == 0;
+	pthread_mutex_unlock(&q->lock);
+	return idle;
+}
+
+void readers_resume(struct store *s)
+{
+	pthread_mutex_lock(&s->reading.lock);
+	s->reading.paused = false;
+	pthread_cond_broadcast(&s->reading.cond);
+	pthread_mutex_unlock(&s->reading.lock);
 }
 
 int readers_start(struct store *s, struct err *err)

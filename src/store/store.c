@@ -1,5 +1,6 @@
 /* Opening and closing a store, and the list of finished jobs. */
 #include "store/store.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/body.h"
 #include "store/engine.h"
@@ -50,6 +51,7 @@ static void init_queue(struct job_queue *q)
 	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->cond, &a);
+	pthread_cond_init(&q->idle, &a);
 	pthread_condattr_destroy(&a);
 	job_list_init(&q->jobs);
 }
@@ -62,6 +64,10 @@ static void set_defaults(struct store_options *o)
 		o->quota_grace = STORE_QUOTA_GRACE;
 	if (o->subaddress == 0)
 		o->subaddress = '+';
+	if (o->wal_bytes == 0)
+		o->wal_bytes = 64 << 20;
+	if (o->wal_patience == 0)
+		o->wal_patience = 5 * CLOCK_SEC;
 	if (o->readers == 0)
 		o->readers = 2;
 	if (o->readers > STORE_READERS_MAX)
@@ -139,6 +145,7 @@ int store_open(int dir, const struct store_options *o, struct store **out, struc
 static void free_queue(struct job_queue *q)
 {
 	pthread_cond_destroy(&q->cond);
+	pthread_cond_destroy(&q->idle);
 	pthread_mutex_destroy(&q->lock);
 }
 

@@ -38,6 +38,8 @@ struct store_options {
 	uint64_t reserve_bytes; /* intake needs this much free space; 0: none */
 	int64_t retention;      /* seconds that expunged mail stays; 0: 14 days */
 	unsigned readers;       /* threads; 0: 2 */
+	uint64_t wal_bytes;     /* limit of the index's write-ahead log; 0: 64 MiB */
+	int64_t wal_patience;   /* ns for which writing waits at it for readers; 0: 5 s */
 	char subaddress;        /* what stands between user and tag; 0: '+' */
 	int64_t quota_grace;    /* seconds for which a full account's mail may be tried again; 0: 5
 				   days,    -1: none */

@@ -29,6 +29,10 @@ struct job_queue {
 	pthread_cond_t cond;
 	struct job_list jobs;
 	bool stop;
+	/* Of the readers: none begins while it is paused. */
+	bool paused;
+	unsigned running;
+	pthread_cond_t idle;
 };
 
 struct checkpointer {
@@ -158,11 +162,21 @@ int store_open_alone(int dir, const char *path, struct store **out, struct err *
 
 int readers_start(struct store *s, struct err *err);
 void readers_stop(struct store *s);
+/* No job begins until they are resumed, and those that run may end by themselves until `grace`;
+ * then they are interrupted (ERR_TEMP). False: one still runs at `until`. */
+bool readers_pause(struct store *s, int64_t grace, int64_t until);
+void readers_resume(struct store *s);
 
 void checkpoint_start(struct store *s);
 void checkpoint_stop(struct store *s);
 /* Between two batches. */
 void checkpoint_consider(struct store *s);
+/* Before a batch: is there room in the write-ahead log? When there is none because somebody reads
+ * an old moment of the index, that is waited for, a little; our own readers are interrupted.
+ * ERR_TEMP: it reads on. */
+int checkpoint_make_room(struct store *s, struct err *err);
+/* All that is committed goes into the main file. */
+void checkpoint_finish(struct store *s);
 
 /* Segments with this number or a higher one are needed by snapshots and backups: they are never
  * removed. UINT64_MAX: none is; 0: all are, and blobs too. Any thread. */
