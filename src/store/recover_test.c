@@ -121,7 +121,8 @@ static void an_index_never_knows_what_the_disk_may_not_have(void **state)
 	s = open_store_with(test_dir(state), &o);
 	store_figures(s, &f);
 	assert_false(f.read_only);
-	assert_int_equal(known_to_the_index(s), first.sequence);
+	/* The store may have written a record of its own by now. */
+	assert_in_range(known_to_the_index(s), first.sequence, first.sequence + 1);
 	add_account(s, "ann@example.org");
 	store_close(&s);
 }
