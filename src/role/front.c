@@ -35,6 +35,24 @@ uint64_t front_call_id(struct front *f)
 	return ++f->call_next;
 }
 
+int front_expunge(
+	struct front *f, struct front_login *login, struct store_expunge_req *q, struct err *err)
+{
+	struct store_expunge_rep a;
+	bool more = true;
+	int r = 0;
+
+	while (r == 0 && more) {
+		struct reply hold = { 0 };
+
+		q->call = front_call_id(f);
+		r = FRONT_CALL(f, login, store_expunge, q, &a, &hold, err);
+		more = r == 0 && a.expunged.n > 0;
+		reply_free(&hold);
+	}
+	return r;
+}
+
 /* ---- one connection ---- */
 
 static void serve(struct session *session, enum service s)

@@ -76,6 +76,12 @@ uint64_t front_call_id(struct front *f);
 		try_.result;                                                                       \
 	})
 
+struct front_login;
+struct store_expunge_req;
+/* store_expunge, as often as it takes. q->call is set here. */
+int front_expunge(
+	struct front *f, struct front_login *login, struct store_expunge_req *q, struct err *err);
+
 struct front_try {
 	struct channel *ch;
 	int64_t deadline;

@@ -206,15 +206,9 @@ int front_imap_next(struct imap_rows *r, struct imap_entry *e, struct err *err)
 
 static int expunge_some(struct front_imap *m, struct str ranges, bool all, struct err *err)
 {
-	struct store_expunge_req q = {
-		.call = front_call_id(m->f), .mailbox = m->mailbox, .ranges = ranges, .any = all
-	};
-	struct store_expunge_rep a;
-	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->auth.login, store_expunge, &q, &a, &hold, err);
+	struct store_expunge_req q = { .mailbox = m->mailbox, .ranges = ranges, .any = all };
 
-	reply_free(&hold);
-	return r;
+	return front_expunge(m->f, &m->auth.login, &q, err);
 }
 
 int front_imap_expunge(void *arg, const struct imap_ranges *uids, bool all, struct err *err)

@@ -95,15 +95,9 @@ static int read_piece(void *arg, uint32_t uid, uint64_t offset, struct str *piec
 
 static int remove_some(struct mailbox *m, struct str ranges, struct err *err)
 {
-	struct store_expunge_req q = {
-		.call = front_call_id(m->f), .mailbox = m->number, .ranges = ranges, .any = 1
-	};
-	struct store_expunge_rep a;
-	struct reply hold = { 0 };
-	int r = FRONT_CALL(m->f, &m->auth.login, store_expunge, &q, &a, &hold, err);
+	struct store_expunge_req q = { .mailbox = m->number, .ranges = ranges, .any = 1 };
 
-	reply_free(&hold);
-	return r;
+	return front_expunge(m->f, &m->auth.login, &q, err);
 }
 
 static int remove_marked(void *arg, const uint32_t *uids, size_t n, struct err *err)

@@ -49,6 +49,16 @@ int apply_call(struct apply *a, const struct effect_call *e, struct err *err)
 		err);
 }
 
+int apply_calls_forgotten(struct apply *a, const struct effect_calls_forgotten *e, struct err *err)
+{
+	return db_exec(a->db,
+		a->next->calls ? "DELETE FROM call_even WHERE id IN"
+				 " (SELECT id FROM call_even ORDER BY id LIMIT $1)"
+			       : "DELETE FROM call_odd WHERE id IN"
+				 " (SELECT id FROM call_odd ORDER BY id LIMIT $1)",
+		DB_ARGS(DB_I(e->count)), err);
+}
+
 int apply_calls_turned(struct apply *a, const struct effect_calls_turned *e, struct err *err)
 {
 	a->next->calls = e->which;

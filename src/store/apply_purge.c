@@ -51,6 +51,15 @@ int apply_mailbox_purged(struct apply *a, const struct effect_mailbox_purged *e,
 		DB_ARGS(ID(e->account), ID(e->id)), err);
 }
 
+int apply_thread_keys_purged(
+	struct apply *a, const struct effect_thread_keys_purged *e, struct err *err)
+{
+	return db_exec(a->db,
+		"DELETE FROM thread_key WHERE account = $1 AND key IN"
+		" (SELECT key FROM thread_key WHERE account = $1 ORDER BY key LIMIT $2)",
+		DB_ARGS(ID(e->account), DB_I(e->count)), err);
+}
+
 int apply_account_purged(struct apply *a, const struct effect_account_purged *e, struct err *err)
 {
 	if (db_exec(a->db, "DELETE FROM thread_key WHERE account = $1", DB_ARGS(ID(e->id)), err) <

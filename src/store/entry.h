@@ -10,7 +10,7 @@
 
 #include "store/txn.h"
 
-enum { ENTRY_RANGES_OUT = 7000, ENTRY_FLAGS_PER_CALL = 1000 };
+enum { ENTRY_RANGES_OUT = 7000, ENTRY_FLAGS_PER_CALL = 1000, ENTRY_EXPUNGED_PER_CALL = 2000 };
 
 /* Ranges that grow: adding the next uid makes the last one longer where it can. */
 struct range_list {
@@ -91,7 +91,8 @@ typedef bool entry_flag_fn(
 int entry_set_flags(struct txn *t, const struct entry_flags *q, entry_flag_fn *fn, void *arg,
 	struct range_list *failed, uint32_t *next, uint64_t *modseq, struct err *err);
 
-/* Those with \Deleted, or with `any` all. */
+/* Those with \Deleted, or with `any` all; at most ENTRY_EXPUNGED_PER_CALL, the first ones. Were it
+ * so many, ask again. */
 int entry_expunge(struct txn *t, uint64_t account, uint64_t mailbox, struct str ranges, bool any,
 	struct range_list *out, uint64_t *modseq, struct err *err);
 

@@ -10,7 +10,7 @@
 
 #define ID(x) DB_I((int64_t)(x))
 
-enum { ROWS_MAX = 64 << 20, RANGES_MAX = 7000 };
+enum { ROWS_MAX = 64 << 20 };
 
 static const struct effect_uid_range everything = { 1, UINT32_MAX };
 
@@ -216,23 +216,25 @@ out:
 /* --- expunge -------------------------------------------------------------------------------- */
 
 static int collect_doomed(struct txn *t, uint64_t account, uint64_t mailbox,
-	const struct effect_uid_range *range, bool any, struct range_list *out, struct err *err)
+	const struct effect_uid_range *range, bool any, struct range_list *out, int64_t *room,
+	struct err *err)
 {
 	struct rows *r;
 	int got;
 
 	if (db_query(t->view.db, &r,
 		    "SELECT uid FROM entry WHERE account = $1 AND mailbox = $2"
-		    " AND uid BETWEEN $3 AND $4 AND ($5 = 1 OR (flags & 8) <> 0) ORDER BY uid",
+		    " AND uid BETWEEN $3 AND $4 AND ($5 = 1 OR (flags & 8) <> 0) ORDER BY uid"
+		    " LIMIT $6",
 		    DB_ARGS(ID(account), ID(mailbox), DB_I(range->first), DB_I(range->last),
-			    DB_I(any)),
+			    DB_I(any), DB_I(*room)),
 		    err) < 0)
 		return -1;
-	while ((got = rows_next(r, err)) == 1)
+	while ((got = rows_next(r, err)) == 1) {
 		range_list_add(out, (uint32_t)rows_int(r, 0));
+		(*room)--;
+	}
 	rows_free(&r);
-	if (got == 0 && out->n > RANGES_MAX)
-		return err_set(err, ERR_LIMIT, "too many messages apart from one another");
 	return got;
 }
 
@@ -251,6 +253,7 @@ static int charge_less(
 int entry_expunge(struct txn *t, uint64_t account, uint64_t mailbox, struct str ranges, bool any,
 	struct range_list *out, uint64_t *modseq, struct err *err)
 {
+	int64_t room = ENTRY_EXPUNGED_PER_CALL;
 	bool all = ranges.n == 0;
 	struct effect_uid_range range;
 	struct account_state s;
@@ -264,8 +267,8 @@ int entry_expunge(struct txn *t, uint64_t account, uint64_t mailbox, struct str 
 	/* Mostly nothing is marked: closing a mailbox must not read all of it. */
 	if (!any && m.deleted == 0)
 		return 0;
-	while (next_range(&ranges, &all, &range))
-		if (collect_doomed(t, account, mailbox, &range, any, out, err) < 0)
+	while (room > 0 && next_range(&ranges, &all, &range))
+		if (collect_doomed(t, account, mailbox, &range, any, out, &room, err) < 0)
 			return -1;
 	doomed = range_list_end(out);
 	if (doomed.n == 0)

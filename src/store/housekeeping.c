@@ -1,21 +1,35 @@
-/* What the store does for itself, once a second and a little at a time: forget old answers, and
- * purge what was expunged, deleted or removed longer ago than the retention time. */
+/* What the store does for itself, once a second, and a little at a time so that nobody waits for
+ * it: forget old answers, and purge what was expunged, deleted or removed longer ago than the
+ * retention time. While much is left it goes on sooner. */
 #include "store/engine.h"
 #include "store/entry.h"
 #include "store/store_private.h"
 
 #define ID(x) DB_I((int64_t)(x))
 
-enum { PURGE_STEP = 200 };
+enum { PURGE_STEP = 200, ROWS_STEP = 2000 };
 
 static int turn_calls(struct txn *t, struct err *err)
 {
 	const struct counters *n = t->apply.next;
+	int64_t last;
+	int got;
 
 	/* A clock that goes back a little, as after a failover to another machine, is no reason. */
 	if (t->now < n->calls_turned + STORE_CALL_SECONDS &&
 		t->now > n->calls_turned - STORE_CALL_SECONDS)
 		return 0;
+	/* The table that takes its turn must be empty, and may be large. */
+	got = db_int(t->view.db, &last,
+		n->calls ? "SELECT id FROM call_even ORDER BY id LIMIT 1 OFFSET $1"
+			 : "SELECT id FROM call_odd ORDER BY id LIMIT 1 OFFSET $1",
+		DB_ARGS(DB_I(ROWS_STEP - 1)), err);
+	if (got == 1)
+		t->view.store->much_to_do = true;
+	if (got)
+		return got < 0 ? -1
+			       : emit_calls_forgotten(
+					 t, &(struct effect_calls_forgotten){ ROWS_STEP }, err);
 	return emit_calls_turned(t, &(struct effect_calls_turned){ !n->calls, t->now }, err);
 }
 
@@ -123,25 +137,34 @@ static int purge_account(struct txn *t, int64_t before, int *purged, struct err 
 	mailbox = (uint64_t)found;
 	if (got == 1)
 		return empty_mailbox(t, account, mailbox, purged, err);
+	*purged = 1;
+	if (got == 0)
+		got = db_int(t->view.db, &found,
+			"SELECT key FROM thread_key WHERE account = $1 LIMIT 1",
+			DB_ARGS(ID(account)), err);
+	if (got == 1)
+		return emit_thread_keys_purged(
+			t, &(struct effect_thread_keys_purged){ account, ROWS_STEP }, err);
 	if (got == 0)
 		got = emit_account_purged(t, &(struct effect_account_purged){ account }, err);
-	*purged = 1;
 	return got;
 }
 
 int housekeeping_run(struct txn *t, struct store_job *job, struct err *err)
 {
 	const int64_t before = t->now - t->view.store->options.retention;
-	int purged = 0;
-
 	const struct engine *e = t->view.store->engine;
+	int purged = 0, r;
 
 	(void)job;
+	t->view.store->much_to_do = false;
 	if (e->tend && e->tend(t, err) < 0)
 		return -1;
 	if (turn_calls(t, err) < 0 || purge_ghosts(t, before, &purged, err) < 0)
 		return -1;
 	if (purged == 0 && purge_mailbox(t, before, &purged, err) < 0)
 		return -1;
-	return purged == 0 ? purge_account(t, before, &purged, err) : 0;
+	r = purged == 0 ? purge_account(t, before, &purged, err) : 0;
+	t->view.store->much_to_do |= purged > 0;
+	return r;
 }

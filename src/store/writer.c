@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { EFFECTS_MAX = 128 << 20, EXPECTED_EFFECTS = 4096, TRIES = 5 };
+enum { EFFECTS_MAX = 128 << 20, EXPECTED_EFFECTS = 4096, TRIES = 5, SOONER_MS = 50 };
 
 /* The answer that this call got before. 1 found, 0 not, -1 (also when it was another call). */
 static int answered_before(struct txn *t, struct store_job *job, struct err *err)
@@ -230,6 +230,7 @@ static void run_housekeeping(struct store *s)
 		store_fatal(s, &err);
 	else if (job.changes.queue && s->options.changed)
 		s->options.changed(s->options.arg, &job.changes);
+	s->much_to_do &= job.result == 0;
 	store_job_free(&job);
 }
 
@@ -256,7 +257,8 @@ static void *write_jobs(void *arg)
 
 		if (now >= s->housekeeping) {
 			run_housekeeping(s);
-			s->housekeeping = clock_after(CLOCK_SEC);
+			s->housekeeping =
+				clock_after(s->much_to_do ? SOONER_MS * CLOCK_MSEC : CLOCK_SEC);
 		}
 		if (atomic_load(&s->behind) && now >= s->commit_by)
 			must_settle(s);
