@@ -1,6 +1,7 @@
 /* Bodies: they come, move when their segment is compacted, and go with the last that shares them.
  * Each keeps the books of its segment (space.h) exact. */
 #include "store/apply_private.h"
+#include "store/pack.h"
 #include "store/space.h"
 
 #include <inttypes.h>
@@ -21,6 +22,8 @@ int apply_body(struct apply *a, const struct effect_body *e, struct err *err)
 {
 	const bool in_log = e->blob.n == 0;
 	const int64_t carried = (int64_t)e->facts.n + REFERENCE;
+	struct buf packed = BUF(2 * PACK_MAX);
+	int r;
 
 	apply_at_least(&a->next->body, e->id);
 	if (in_log)
@@ -29,13 +32,15 @@ int apply_body(struct apply *a, const struct effect_body *e, struct err *err)
 		return -1;
 	if (space_add(a->space, a->segment, carried + (in_log ? (int64_t)e->size : 0), 1, err) < 0)
 		return -1;
-	return db_exec(a->db,
+	r = db_exec(a->db,
 		"INSERT INTO body (id, segment, place, blob, size, checksum, links, facts, carried)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 		DB_ARGS(ID(e->id), ID(a->segment), ID(a->place), in_log ? DB_NIL : DB_T(e->blob),
-			ID(e->size), DB_I(e->checksum), DB_I(e->links), DB_B(e->facts),
-			DB_I(carried)),
+			ID(e->size), DB_I(e->checksum), DB_I(e->links),
+			DB_B(pack(e->facts, &packed)), DB_I(carried)),
 		err);
+	buf_free(&packed);
+	return r;
 }
 
 int apply_body_shared(struct apply *a, const struct effect_body_shared *e, struct err *err)

@@ -1,6 +1,7 @@
 /* Who refers to a body, written down beside it (effect body_moved), so that mail can be brought
  * back from the log alone. The record that the body lies in says where to look. */
 #include "store/compact_private.h"
+#include "store/pack.h"
 
 #define ID(x) DB_I((int64_t)(x))
 
@@ -229,6 +230,7 @@ static int of_effect(struct view *v, uint64_t body, uint16_t number, struct str 
 
 static int add_facts(struct view *v, uint64_t body, struct moved_refs *m, struct err *err)
 {
+	struct buf facts = BUF(PACK_MAX);
 	struct rows *r;
 	int got;
 
@@ -236,8 +238,9 @@ static int add_facts(struct view *v, uint64_t body, struct moved_refs *m, struct
 		return -1;
 	got = rows_next(r, err);
 	if (got == 1)
-		buf_add(&m->facts, rows_str(r, 0));
+		buf_add(&m->facts, unpack(rows_str(r, 0), &facts));
 	rows_free(&r);
+	buf_free(&facts);
 	return got < 0 ? -1 : 0;
 }
 

@@ -3,6 +3,7 @@
 #include "base/crc32c.h"
 #include "store/body.h"
 #include "store/mailbox.h"
+#include "store/pack.h"
 
 #define ID(x) DB_I((int64_t)(x))
 
@@ -99,6 +100,7 @@ static const char *const list_sql[2][2] = {
 static int list_range(struct view *v, const struct entry_query *q, uint32_t first, uint32_t last,
 	entry_fn *fn, void *arg, struct err *err)
 {
+	struct buf facts = BUF(PACK_MAX);
 	struct rows *r;
 	int got;
 
@@ -118,12 +120,13 @@ static int list_range(struct view *v, const struct entry_query *q, uint32_t firs
 			.received = rows_int(r, 8),
 			.saved = rows_int(r, 9),
 			.keywords = rows_str(r, 10),
-			.facts = q->facts ? rows_str(r, 11) : STR("") };
+			.facts = q->facts ? unpack(rows_str(r, 11), &facts) : STR("") };
 
 		if (!fn(arg, &e))
 			break;
 	}
 	rows_free(&r);
+	buf_free(&facts);
 	return got;
 }
 

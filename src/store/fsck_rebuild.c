@@ -8,6 +8,7 @@
 #include "store/fsck_private.h"
 #include "store/io.h"
 #include "store/names.h"
+#include "store/pack.h"
 #include "store/store_private.h"
 
 #include <fcntl.h>
@@ -221,18 +222,22 @@ static int bring_moved(struct salvage *v, struct str fields, struct err *err)
 	struct effect_moved_entry entry;
 	struct effect_moved_queued queued;
 	struct effect_body_moved m;
+	struct buf packed = BUF(2 * PACK_MAX);
+	int r;
 
 	if (!effect_body_moved_get(fields, &m))
 		return err_set(err, ERR_PROTO, "malformed move of a body");
 	apply_at_least(&v->s->next.body, m.id);
-	if (db_exec(v->s->index,
-		    "INSERT INTO body (id, segment, place, blob, size, checksum, links, facts)"
-		    " VALUES ($1, $2, $3, $4, $5, $6, 0, $7)"
-		    " ON CONFLICT (id) DO UPDATE SET segment = $2, place = $3",
-		    DB_ARGS(ID(m.id), ID(v->apply.segment), ID(v->apply.place),
-			    m.blob.n ? DB_T(m.blob) : DB_NIL, ID(m.size), DB_I(m.checksum),
-			    DB_B(m.facts)),
-		    err) < 0)
+	r = db_exec(v->s->index,
+		"INSERT INTO body (id, segment, place, blob, size, checksum, links, facts)"
+		" VALUES ($1, $2, $3, $4, $5, $6, 0, $7)"
+		" ON CONFLICT (id) DO UPDATE SET segment = $2, place = $3",
+		DB_ARGS(ID(m.id), ID(v->apply.segment), ID(v->apply.place),
+			m.blob.n ? DB_T(m.blob) : DB_NIL, ID(m.size), DB_I(m.checksum),
+			DB_B(pack(m.facts, &packed))),
+		err);
+	buf_free(&packed);
+	if (r < 0)
 		return -1;
 	while (effect_moved_email_next(&m.emails, &email))
 		if (bring_email(v, &m, &email, err) < 0)

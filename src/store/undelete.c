@@ -3,6 +3,7 @@
 #include "store/directory.h"
 #include "store/entry.h"
 #include "store/names.h"
+#include "store/pack.h"
 
 #define ID(x) DB_I((int64_t)(x))
 
@@ -33,6 +34,7 @@ int undelete_mailboxes(struct view *v, uint64_t account, uint64_t after, undelet
 int undelete_list(
 	struct view *v, const struct undelete_query *q, undelete_fn *fn, void *arg, struct err *err)
 {
+	struct buf facts = BUF(PACK_MAX);
 	struct rows *r;
 	int got;
 
@@ -55,12 +57,13 @@ int undelete_list(
 			.deleted = rows_int(r, 2),
 			.received = rows_int(r, 3),
 			.size = (uint64_t)rows_int(r, 4),
-			.facts = rows_str(r, 5) };
+			.facts = unpack(rows_str(r, 5), &facts) };
 
 		if (!fn(arg, &row))
 			break;
 	}
 	rows_free(&r);
+	buf_free(&facts);
 	return got < 0 ? -1 : 0;
 }
 
