@@ -1,5 +1,6 @@
 #include "base/hash.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,11 @@ static void draw_key(void)
 {
 	/* Without a random key every table would be an invitation. The kernel always has one once
 	 * it has started; a program that cannot get it must not go on. */
-	if (getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
+	ssize_t got;
+
+	while ((got = getrandom(key, sizeof key, 0)) < 0 && errno == EINTR)
+		;
+	if (got != (ssize_t)sizeof key)
 		abort();
 }
 

@@ -127,27 +127,28 @@ int index_read(struct store *s, struct err *err)
 	return index_position(s->index, &s->at, &s->next, err);
 }
 
-/* Looked at before anything is opened for writing: nothing of a newer one is touched. */
-static int refuse_newer(const char *url, struct err *err)
+static int refuse_newer(int64_t version, struct err *err)
 {
-	struct err why = ERR_INIT;
+	if (version <= INDEX_VERSION)
+		return 0;
+	return err_set(err, ERR_PERM,
+		"index.db has format %lld, and this program knows none after %d: a newer"
+		" version was here (its `eilpost fsck --to-format %d` goes back)",
+		(long long)version, INDEX_VERSION, INDEX_VERSION);
+}
+
+/* Looked at before anything is opened for writing: nothing of a newer one is touched. One whose
+ * making was broken off by a kill only a writer can read, so not being able to says nothing. */
+static int look_first(const char *url, struct err *err)
+{
+	struct err ignored = ERR_INIT;
 	struct db *db = NULL;
 	int64_t version = 0;
-	int r = db_open(&db, url, DB_READ, &why);
 
-	if (r == 0)
-		r = index_version(db, &version, &why);
+	if (db_open(&db, url, DB_READ, &ignored) == 0)
+		index_version(db, &version, &ignored);
 	db_close(&db);
-	if (r < 0 && why.kind == ERR_NOTFOUND)
-		return 0;
-	if (r == 0 && version > INDEX_VERSION)
-		return err_set(err, ERR_PERM,
-			"index.db has format %lld, and this program knows none after %d: a newer"
-			" version was here (its `eilpost fsck --to-format %d` goes back)",
-			(long long)version, INDEX_VERSION, INDEX_VERSION);
-	if (r < 0)
-		*err = why;
-	return r;
+	return refuse_newer(version, err);
 }
 
 int index_open(struct store *s, struct err *err)
@@ -156,8 +157,8 @@ int index_open(struct store *s, struct err *err)
 	int64_t version;
 
 	index_url(s, url, "index.db");
-	if (refuse_newer(url, err) < 0 || db_open(&s->index, url, DB_WRITE, err) < 0 ||
-		index_version(s->index, &version, err) < 0)
+	if (look_first(url, err) < 0 || db_open(&s->index, url, DB_WRITE, err) < 0 ||
+		index_version(s->index, &version, err) < 0 || refuse_newer(version, err) < 0)
 		return -1;
 	if (version > 0 && version < INDEX_VERSION && snapshot_before_upgrade(s, err) < 0)
 		return -1;

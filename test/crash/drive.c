@@ -9,6 +9,7 @@
  */
 #include "db/sqlite.h"
 #include "record.h"
+#include "store/compact.h"
 #include "store/snapshot.h"
 #include "work.h"
 
@@ -67,6 +68,8 @@ static size_t draw_size(struct worker *w)
 {
 	uint64_t at = work_draw(w, 100);
 
+	if (w->passing)
+		return 100000 + work_draw(w, 100000);
 	if (at < 70)
 		return 200 + work_draw(w, 6000);
 	if (at < 90)
@@ -101,6 +104,17 @@ static void snapshot(void)
 	}
 }
 
+static void compact(void)
+{
+	struct err err = ERR_INIT;
+	struct compact_report done;
+
+	if (store_compact(work_site.store, &done, &err) < 0 && err.kind != ERR_TEMP)
+		crash_die("compact", &err);
+	fprintf(stderr, "moved %u, removed %u segments, %u blobs\n", done.moved, done.segments,
+		done.blobs);
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -110,7 +124,10 @@ static void *work(void *arg)
 			checkpoint();
 		if (w->number == 1 && i % 20 == 15)
 			snapshot();
-		if ((i + w->number) % 4)
+		if (w->number == 2 && i % 12 == 11)
+			compact();
+		w->passing = w->number == 3;
+		if (!w->passing && (i + w->number) % 4)
 			work_deliver(w);
 		else
 			work_append(w);
@@ -121,7 +138,8 @@ static void *work(void *arg)
 
 static void open_all(const char *dir, const char *recording)
 {
-	const struct store_options o = { .segment_bytes = CRASH_SEGMENT };
+	/* What is expunged may be purged and compacted at once. */
+	const struct store_options o = { .segment_bytes = CRASH_SEGMENT, .retention = -5 };
 	struct err err = ERR_INIT;
 	char url[80];
 

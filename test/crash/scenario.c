@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "db/sqlite.h"
+#include "store/compact.h"
 #include "store/snapshot.h"
 
 #include <dirent.h>
@@ -127,6 +128,7 @@ static void checkpoint(void)
 static void work_a_while(const char *name, unsigned rounds)
 {
 	struct worker w = { .body = BUF(WORK_LARGEST) };
+	struct compact_report compacted;
 	struct snapshot snapshot;
 	struct err err = ERR_INIT;
 
@@ -138,6 +140,8 @@ static void work_a_while(const char *name, unsigned rounds)
 			work_burst(&w);
 		if (i == 2)
 			checkpoint();
+		if (i == 1 || i == 3)
+			store_compact(work_site.store, &compacted, &err);
 		if (i == 3)
 			store_snapshot(work_site.store, &snapshot, &err);
 	}

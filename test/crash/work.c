@@ -437,6 +437,10 @@ void work_append(struct worker *w)
 	if (run_with_body(&k, "append") < 0)
 		return;
 	read_back(w);
+	if (w->passing) {
+		step(w, expunge, "expunge", false, false);
+		return;
+	}
 	if (work_draw(w, 3) == 0 || step(w, flag, "flag", true, false) < 0)
 		return;
 	switch (work_draw(w, 4)) {

@@ -18,6 +18,7 @@ enum { WORK_STATE = 400, WORK_LARGEST = 600 << 10 };
 
 struct worker {
 	unsigned number, message;
+	bool passing; /* what it appends it expunges, so that segments die */
 	uint64_t random;
 	struct buf body;
 	/* the message that it works on */
