@@ -92,6 +92,15 @@ static void on_message(void *arg, struct request *req)
 	request_free(&req);
 }
 
+/* Who waits for room in the store need not wait any longer. */
+static void on_store_gone(void *arg, const struct err *why)
+{
+	struct cli *c = arg;
+
+	c->refused = *why;
+	signal_raise(&c->credit_came);
+}
+
 void cli_body_begin(struct cli *c, uint32_t txn)
 {
 	c->txn = txn;
@@ -132,7 +141,8 @@ static struct channel *open_channel(struct cli *c, uint32_t peer, struct err *er
 
 	if (cli_load(c, err) < 0 || dial_control(conf_z(c->conf, CONF_CONTROL), &fd, err) < 0)
 		return NULL;
-	return channel_new(c->group, fd, peer, 0, on_message, NULL, c, err);
+	return channel_new(c->group, fd, peer, 0, on_message,
+		peer == WHO_STORE ? on_store_gone : NULL, c, err);
 }
 
 /* The master answers, and hands the connection on to the role we asked for. */

@@ -306,7 +306,12 @@ int cli_export(struct cli *c)
 	buf_free(&x.keywords);
 	if (x.root >= 0)
 		close(x.root);
-	if (r < 0)
-		return cli_fail(c, &err);
+	if (r < 0) {
+		code = cli_fail(c, &err);
+		fputs("What was done so far stays; the same command, given again, goes on from "
+		      "there.\n",
+			stderr);
+		return code;
+	}
 	return x.refused ? EX_DATAERR : EX_OK;
 }

@@ -328,7 +328,12 @@ int cli_import(struct cli *c)
 	table_end(&im.table);
 	if (fd >= 0)
 		close(fd);
-	if (r < 0)
-		return cli_fail(c, &err);
+	if (r < 0) {
+		code = cli_fail(c, &err);
+		fputs("What was done so far stays; the same command, given again, goes on from "
+		      "there.\n",
+			stderr);
+		return code;
+	}
 	return im.refused ? EX_DATAERR : EX_OK;
 }

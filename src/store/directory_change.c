@@ -3,6 +3,7 @@
 #include "store/directory_private.h"
 #include "store/mailbox.h"
 #include "store/names.h"
+#include "store/store_private.h"
 
 #include <string.h>
 
@@ -155,17 +156,19 @@ int directory_account_add(
 	return r;
 }
 
-/* The last account of that login, and who it belonged to. 1, 0, -1. */
+/* The last account of that login, and who it belonged to. Not one whose mail may be going already.
+ */
 static int find_removed(
-	struct view *v, struct str login, uint64_t *account, struct buf *full_name, struct err *err)
+	struct txn *t, struct str login, uint64_t *account, struct buf *full_name, struct err *err)
 {
+	const int64_t since = t->now - t->view.store->options.retention;
 	struct rows *r;
 	int got;
 
-	if (db_query(v->db, &r,
-		    "SELECT id, full_name FROM account WHERE removed <> 0 AND former = $1"
+	if (db_query(t->view.db, &r,
+		    "SELECT id, full_name FROM account WHERE removed >= $2 AND former = $1"
 		    " ORDER BY removed DESC, id DESC LIMIT 1",
-		    DB_ARGS(DB_T(login)), err) < 0)
+		    DB_ARGS(DB_T(login), DB_I(since > 1 ? since : 1)), err) < 0)
 		return -1;
 	got = rows_next(r, err);
 	if (got == 1) {
@@ -210,7 +213,7 @@ int directory_account_restore(struct txn *t, struct str login, uint64_t *account
 	int r = -1;
 
 	if (new_login(t, login, &name, &e, &text, err) == 0 &&
-		find_removed(&t->view, buf_str(&text), account, &full_name, err) == 0)
+		find_removed(t, buf_str(&text), account, &full_name, err) == 0)
 		r = settle(t, *account, buf_str(&text), buf_str(&full_name), &e, name.address.local,
 			err);
 	buf_free(&text);

@@ -350,6 +350,20 @@ static void who_was_never_here_does_not_come_back(void **state)
 	store_close(&s);
 }
 
+static void what_is_going_for_good_does_not_come_back(void **state)
+{
+	const struct store_options o = { .segment_bytes = 1 << 20, .retention = -60 };
+	struct store *s = open_store_with(test_dir(state), &o);
+	uint64_t account;
+	struct err err;
+
+	add_account(s, ANN);
+	must(s, run_remove, &account);
+	assert_int_equal(change(s, run_restore, &account, &err), -1);
+	assert_int_equal(err.kind, ERR_NOTFOUND);
+	store_close(&s);
+}
+
 static void the_log_alone_brings_back_the_same(void **state)
 {
 	struct buf first = BUF(1 << 22), again = BUF(1 << 22);
@@ -400,6 +414,7 @@ int main(void)
 		TEST(a_step_brings_back_so_many_and_says_where_to_go_on),
 		TEST(a_removed_account_comes_back_with_its_mail),
 		TEST(who_was_never_here_does_not_come_back),
+		TEST(what_is_going_for_good_does_not_come_back),
 		TEST_EMBEDDED(the_log_alone_brings_back_the_same),
 	};
 

@@ -2,8 +2,8 @@
 import json
 import mailbox
 import os
+import pty
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -189,24 +189,28 @@ def test_hostile_files_are_named_and_harm_nothing(demo, tmp_path):
         assert "secret" not in subjects(box, "INBOX")
 
 
-def test_an_import_that_was_killed_goes_on(start_demo, tmp_path):
+@pytest.mark.parametrize("killed", ["command", "store"])
+def test_an_import_that_was_killed_goes_on(start_demo, tmp_path, killed):
     demo = start_demo("store.segment=1MB")
+    demo.expect(".") # a kill is loud
     login = new_account(demo)
     where = tmp_path / "m"
     for i in range(3000):
         write(where / f"cur/{DATE + i // 3}.{i:05}.x:2,S", b"Subject: %d\n\n" % (i // 2), DATE)
     write(where / f"cur/{DATE + 200}.big.x:2,S", b"Subject: big\n\n" + b"y" * 70 * 30000, DATE)
     for part in (0.1, 0.2, 0.3):
-        p = subprocess.Popen([PROGRAM, "--config", demo.dir + "/eilpost.conf", "import", "--to", login, str(where)],
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with imap(demo, login) as box:
-            until = time.monotonic() + 30
+        with imap(demo, login) as box: # a login waits for the store
+            p = subprocess.Popen([PROGRAM, "--config", demo.dir + "/eilpost.conf", "import", "--to", login,
+                                  str(where)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            until = time.monotonic() + 60
             while int(exists(box, "INBOX")) < 3000 * part and p.poll() is None and time.monotonic() < until:
                 pass
-        p.kill()
-        p.wait()
-    command(demo, "import", "--to", login, where)
+        pid = p.pid if killed == "command" else next(i for i, name in demo.roles().items() if name == "store")
+        os.kill(pid, signal.SIGKILL)
+        said = p.communicate(timeout=120)[1].decode()
+        assert p.returncode == 0 or killed == "command" or "given again" in said, said
     with imap(demo, login) as box:
+        command(demo, "import", "--to", login, where)
         # Messages that are the same twice in the source are there twice.
         got = subjects(box, "INBOX")
         assert sorted(got) == sorted([str(i // 2) for i in range(3000)] + ["big"])
@@ -223,6 +227,27 @@ def test_a_full_account_stops_the_import_and_more_room_lets_it_go_on(demo, tmp_p
     command(demo, "import", "--to", login, where)
     with imap(demo, login) as box:
         assert len(subjects(box, "INBOX")) == 4
+
+
+def test_a_terminal_shows_a_bar_and_a_file_gets_lines(demo, tmp_path):
+    login = new_account(demo)
+    where = tmp_path / "m"
+    for i in range(4000):
+        write(where / f"cur/{DATE + i}.x:2,S", b"Subject: %d\n\n" % i)
+    assert "INBOX: 4000 messages\n" in run(demo, "import", "--to", login, where).stderr
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen([PROGRAM, "--config", demo.dir + "/eilpost.conf", "export", login, "--format", "maildir",
+                          str(tmp_path / "out")], stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    try:
+        while more := os.read(ours, 65536):
+            said += more
+    except OSError:
+        pass # the end of a terminal
+    assert p.wait() == 0
+    os.close(ours)
+    assert re.search(rb"\r\x1b\[K\[#+\.*\] +\d+%  INBOX  \d+ messages", said), said[-500:]
 
 
 def test_who_is_not_there_gets_nothing(demo, tmp_path):
