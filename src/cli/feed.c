@@ -9,7 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALL = 256 << 10, IN_FLIGHT = 48, ROOM = 2 * SMALL };
+enum {
+	SMALL = 256 << 10,
+	IN_FLIGHT = 256,  /* messages on their way, and their bytes: */
+	FLYING = 4 << 20, /* the store's room for bodies is for everybody */
+	ROOM = 2 * SMALL
+};
 
 _Static_assert((int)MARK_SEEN == (int)FLAG_SEEN && (int)MARK_ANSWERED == (int)FLAG_ANSWERED &&
 		(int)MARK_FLAGGED == (int)FLAG_FLAGGED && (int)MARK_DELETED == (int)FLAG_DELETED &&
@@ -160,6 +165,7 @@ static void land(struct feed *f, const struct flight *l, int r, const struct err
 		f->failed = *why;
 	}
 	f->in_flight--;
+	f->flying -= l->size;
 	signal_raise(&f->landed);
 }
 
@@ -187,10 +193,10 @@ static void fly(void *arg)
 	flight_free(l);
 }
 
-/* Until no more than `n` are on their way. */
-static int wait_for(struct feed *f, unsigned n, struct err *err)
+/* Until no more than `n` are on their way, and `bytes` bytes. */
+static int wait_for(struct feed *f, unsigned n, uint64_t bytes, struct err *err)
 {
-	while (f->in_flight > n && f->failed.kind == ERR_NONE)
+	while ((f->in_flight > n || f->flying > bytes) && f->failed.kind == ERR_NONE)
 		if (task_wait(-1, 0, &f->landed, NEVER, err) < 0)
 			return -1;
 	if (f->failed.kind == ERR_NONE)
@@ -224,6 +230,7 @@ static int take_off(struct feed *f, struct flight *l, struct err *err)
 	if (task_spawn(f->c->group, "append", fly, l, err) < 0)
 		return -1;
 	f->in_flight++;
+	f->flying += l->size;
 	return 0;
 }
 
@@ -342,7 +349,7 @@ static int send(struct feed *f, const struct feed_item *item, struct err *err)
 
 	/* A large one is written by a task of its own in the store, and would come after those that
 	 * follow it. */
-	if (wait_for(f, f->big ? 0 : IN_FLIGHT - 1, err) < 0 ||
+	if (wait_for(f, f->big ? 0 : IN_FLIGHT - 1, f->big ? 0 : FLYING, err) < 0 ||
 		(channel_pending(f->c->store) > ROOM / 2 &&
 			channel_room(f->c->store, cli_deadline(), err) < 0))
 		return -1;
@@ -355,7 +362,7 @@ static int send(struct feed *f, const struct feed_item *item, struct err *err)
 		r = send_small(f, l, err) < 0 ? -1 : 1;
 	}
 	if (r == 1 && take_off(f, l, err) == 0)
-		return f->big ? wait_for(f, 0, err) : 0;
+		return f->big ? wait_for(f, 0, 0, err) : 0;
 	flight_free(l);
 	return r == 0 ? 0 : -1;
 }
@@ -382,7 +389,7 @@ int feed_put(struct feed *f, const struct feed_item *item, struct err *err)
 
 int feed_flush(struct feed *f, struct err *err)
 {
-	return wait_for(f, 0, err);
+	return wait_for(f, 0, 0, err);
 }
 
 void feed_close(struct feed *f)

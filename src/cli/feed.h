@@ -39,6 +39,7 @@ struct feed {
 	/* on their way */
 	uint32_t last_txn;
 	unsigned in_flight;
+	uint64_t flying; /* bytes */
 	struct signal landed;
 	struct err failed;
 };

@@ -164,9 +164,8 @@ bool mbox_from_line(struct str line, int64_t *date)
 struct head {
 	uint64_t number[MBOX_FIELDS];
 	struct buf keywords, mozilla;
-	uint64_t last;     /* where its last line begins */
-	uint64_t base_end; /* where X-IMAPbase ends */
-	bool ours;         /* written by mbox_write(): the fields stand in that order, at the end */
+	uint64_t last; /* where its last line begins */
+	bool ours;     /* written by mbox_write(): the fields stand in that order, at the end */
 };
 
 static enum field field_of(struct str line, struct str *value)
@@ -251,7 +250,9 @@ static void settle(struct mbox_message *m, struct head *h)
 	const bool mozilla = m->fields[MOZILLA_STATUS] && !h->ours;
 	const uint64_t status = h->number[MOZILLA_STATUS];
 
-	if (h->ours && h->base_end != m->fields[X_UID]) {
+	if (h->ours &&
+		!(m->fields[X_UID] < m->fields[X_IMAPBASE] &&
+			m->fields[X_IMAPBASE] < m->fields[STATUS])) {
 		m->fields[X_IMAPBASE] = 0;
 		h->number[X_IMAPBASE] = 0;
 	}
@@ -293,8 +294,6 @@ static int read_head(struct mbox *m, struct mbox_message *msg, struct head *h, s
 		if (f != NO_FIELD) {
 			msg->fields[f] = at;
 			take_field(h, f, value);
-			if (f == X_IMAPBASE)
-				h->base_end = at + line.n;
 		}
 		begins = line.p[line.n - 1] == '\n';
 	}

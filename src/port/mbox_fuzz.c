@@ -32,6 +32,9 @@ static void comes_back(struct str text, const struct mbox_message *msg)
 	struct err err = ERR_INIT;
 	struct mbox_writer w;
 
+	/* In a file of LF, a CR before it is part of the line's end. */
+	if (str_search(text, STR("\r\r\n")) < text.n)
+		return;
 	mbox_write_begin(&w, &marks, &file);
 	mbox_write(&w, text, &file);
 	mbox_write_end(&w, &file);

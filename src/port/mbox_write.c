@@ -22,12 +22,13 @@ void mbox_write_begin(struct mbox_writer *w, const struct mbox_marks *marks, str
  * message is never taken for ours. */
 static void put_fields(const struct mbox_marks *m, struct buf *out)
 {
+	buf_addf(out, "X-UID: %u\n", m->uid);
 	if (m->uidvalidity)
 		buf_addf(out, "X-IMAPbase: %u %u\n", m->uidvalidity, m->uid);
-	buf_addf(out, "X-UID: %u\nStatus: %sO\nX-Status: %s%s%s%s\nX-Keywords: ", m->uid,
-		m->flags & MARK_SEEN ? "R" : "", m->flags & MARK_ANSWERED ? "A" : "",
-		m->flags & MARK_FLAGGED ? "F" : "", m->flags & MARK_DRAFT ? "T" : "",
-		m->flags & MARK_DELETED ? "D" : "");
+	buf_addf(out,
+		"Status: %sO\nX-Status: %s%s%s%s\nX-Keywords: ", m->flags & MARK_SEEN ? "R" : "",
+		m->flags & MARK_ANSWERED ? "A" : "", m->flags & MARK_FLAGGED ? "F" : "",
+		m->flags & MARK_DRAFT ? "T" : "", m->flags & MARK_DELETED ? "D" : "");
 	buf_add(out, m->keywords);
 	buf_addc(out, '\n');
 }

@@ -139,6 +139,8 @@ def test_a_maildir_of_dovecot_comes_in(demo, tmp_path):
             (b"Subject: third\r\n\r\nx\r\n", (b"Work", b"\\Answered", b"\\Seen"), b"13-Sep-2020 12:26:43 +0000"),
             (b"Subject: first\r\n\r\nx\r\n", (b"$Label1", b"\\Deleted", b"\\Flagged"), b"13-Sep-2020 12:26:41 +0000"),
             (b"Subject: second\r\n\r\n\xff\0\r\n", (), b"13-Sep-2020 12:26:42 +0000")]
+        (flags,) = [x for x in box.ok("SELECT INBOX") if x.startswith(b"* FLAGS")]
+        assert b"Work" in flags and b"$Label1" in flags
         assert subjects(box, "Gel&APY-scht") == ["in .Gel&APY-scht"]
         assert subjects(box, "Sent") == ["in .Sent Items"]
         subscribed = {re.search(rb'"/" "?(.*?)"?$', x)[1] for x in box.ok('LSUB "" "*"')}
