@@ -319,6 +319,8 @@ int cli_import(struct cli *c)
 	fd = open_path(path, &st, &err);
 	if (fd >= 0 && feed_open(&im.feed, c, im.login, &err) == 0 && learn_uses(&im, &err) == 0)
 		r = run(&im, format, fd, &st, &err);
+	if (r == 0 && im.table.count == 0 && !im.refused)
+		r = err_set(&err, ERR_PERM, "there is no mail of a known kind in %s", path);
 	if (im.in_folder && r < 0) {
 		struct err ignored = ERR_INIT;
 

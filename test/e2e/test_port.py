@@ -255,6 +255,9 @@ def test_a_terminal_shows_a_bar_and_a_file_gets_lines(demo, tmp_path):
 def test_who_is_not_there_gets_nothing(demo, tmp_path):
     assert run(demo, "import", "--to", "nobody@example.test", maildir(tmp_path / "m")).returncode == 67
     assert run(demo, "import", "--to", demo.USER1, tmp_path / "none").returncode != 0
+    (tmp_path / "empty").mkdir()
+    done = run(demo, "import", "--to", demo.USER1, tmp_path / "empty")
+    assert done.returncode == 65 and "no mail" in done.stderr
     assert run(demo, "export", "nobody@example.test", "--format", "eml", tmp_path / "x").returncode == 67
     for wrong in (["import", "--to", "x@y"], ["import", "x"], ["export", "x@y", "z"],
                   ["import", "--to", "x@y", "--format", "pst", "z"], ["export", "x@y", "--format", "pst", "z"]):
