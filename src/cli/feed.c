@@ -1,5 +1,6 @@
 #include "cli/feed.h"
 
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "conf/conf.h"
 #include "mail/facts.h"
@@ -13,7 +14,8 @@ enum {
 	SMALL = 256 << 10,
 	IN_FLIGHT = 256,  /* messages on their way, and their bytes: */
 	FLYING = 4 << 20, /* the store's room for bodies is for everybody */
-	ROOM = 2 * SMALL
+	ROOM = 2 * SMALL,
+	PREDECESSOR = 10 /* seconds */
 };
 
 _Static_assert((int)MARK_SEEN == (int)FLAG_SEEN && (int)MARK_ANSWERED == (int)FLAG_ANSWERED &&
@@ -34,15 +36,33 @@ struct flight {
 
 /* ---- the account and its folders ---- */
 
-static int open_account(struct feed *f, struct str login, struct err *err)
+static int ask_for_account(struct feed *f, struct str login, struct err *err)
 {
-	struct store_account_open_req q = { .login = login };
+	struct store_account_open_req q = { .login = login, .alone = 1 };
 	struct store_account_open_rep a;
 	struct reply hold = { 0 };
 	int r = store_account_open(f->c->store, &q, cli_deadline(), &a, &hold, err);
 
 	f->handle = a.handle;
 	reply_free(&hold);
+	return r;
+}
+
+/* What an import that was killed had on its way may still be going in. */
+static int open_account(struct feed *f, struct str login, struct err *err)
+{
+	const int64_t until = clock_after(PREDECESSOR * CLOCK_SEC);
+	struct err why = ERR_INIT;
+	int r;
+
+	while ((r = ask_for_account(f, login, &why)) < 0 && why.kind == ERR_EXISTS &&
+		clock_mono() < until) {
+		if (task_sleep(clock_after(CLOCK_SEC / 20), err) < 0)
+			return -1;
+		why = (struct err)ERR_INIT;
+	}
+	if (r < 0)
+		*err = why;
 	return r;
 }
 

@@ -1,10 +1,10 @@
 /* feed.h - messages into one account of the running server, many on the way at once.
  *
  * Messages get their uids in the order in which they are put. What is in the folder already
- * (seen.h) is left out, so an import that was broken off, however, is simply run again. One that
- * cannot be taken is named, counted and left out; the call fails only when nothing more can go in:
- * the account is full, the server is gone. Memory: 256 KiB for a message of any size, and the marks
- * of those on the way.
+ * (seen.h) is left out, so an import that was broken off, however, is simply run again; one at a
+ * time into an account. One that cannot be taken is named, counted and left out; the call fails
+ * only when nothing more can go in: the account is full, the server is gone. Memory: 256 KiB for a
+ * message of any size, and the marks of those on the way.
  */
 #ifndef CLI_FEED_H
 #define CLI_FEED_H

@@ -197,6 +197,8 @@ static void peer_free(struct peer *p)
 {
 	if (p->ch || p->works || p->intakes.n)
 		return;
+	if (p->alone)
+		map_del_u64(&p->s->alone, p->alone);
 	map_free(&p->handles);
 	map_free(&p->intakes);
 	map_free(&p->leases);
@@ -546,9 +548,10 @@ int role_store_main(struct role *r, struct err *err)
 	struct store_role *s = &self;
 	int result = -1;
 
-	*s = (struct store_role){
-		.role = r, .accounts = MAP(STORE_HANDLES_MAX), .grants = MAP(STORE_GRANTS_MAX)
-	};
+	*s = (struct store_role){ .role = r,
+		.accounts = MAP(STORE_HANDLES_MAX),
+		.grants = MAP(STORE_GRANTS_MAX),
+		.alone = MAP(STORE_HANDLES_MAX) };
 	pthread_mutex_init(&s->foreign_lock, NULL);
 	s->youngest = &s->oldest;
 	s->next_due = QUEUE_NEVER;

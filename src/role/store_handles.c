@@ -210,6 +210,16 @@ void store_on_attach(struct peer *p, struct request *req)
 	store_attach_answer(&req, &a);
 }
 
+/* One account for each peer: that is all that a command needs. */
+static bool have_alone(struct peer *p, uint64_t account)
+{
+	if (p->alone || map_get_u64(&p->s->alone, account) ||
+		!map_put_u64(&p->s->alone, account, p))
+		return false;
+	p->alone = account;
+	return true;
+}
+
 void store_on_account_open(struct peer *p, struct request *req)
 {
 	struct grant g = { .scopes = SCOPE_MAIL };
@@ -225,6 +235,10 @@ void store_on_account_open(struct peer *p, struct request *req)
 	}
 	if (directory_login(&p->s->view, q.login, &who, &err) < 0) {
 		request_fail(&req, &err);
+		return;
+	}
+	if (q.alone && !have_alone(p, who.account)) {
+		refuse(req, ERR_EXISTS, "another import into this account is running");
 		return;
 	}
 	g.account = who.account;

@@ -55,6 +55,7 @@ struct peer {
 	uint32_t last_handle;
 	struct map handles, intakes, leases; /* by number */
 	size_t works;
+	uint64_t alone; /* the account on which it has such a handle, until it is freed; 0: none */
 };
 
 struct lease_of_peer {
@@ -102,6 +103,7 @@ struct store_role {
 	struct peer *peers;
 	struct map accounts; /* first handle of each account */
 	struct map grants;   /* by token */
+	struct map alone;    /* peers, by the account that each has alone */
 	struct grant *oldest, **youngest;
 	uint64_t last_peer;
 	size_t buffered, listed, works;

@@ -219,6 +219,24 @@ def test_an_import_that_was_killed_goes_on(start_demo, tmp_path, killed):
     assert rows(command(demo, "import", "--to", login, where))["INBOX"] == (0, 3001, 0)
 
 
+def test_one_import_at_a_time_goes_into_an_account(demo, tmp_path):
+    login = new_account(demo)
+    where = tmp_path / "m"
+    for i in range(20000):
+        write(where / f"cur/{DATE + i}.x:2,S", b"Subject: %d\n\n" % i)
+    p = subprocess.Popen([PROGRAM, "--config", demo.dir + "/eilpost.conf", "import", "--to", login, str(where)],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with imap(demo, login) as box:
+        while int(exists(box, "INBOX")) == 0 and p.poll() is None:
+            pass
+        p.send_signal(signal.SIGSTOP)
+        done = run(demo, "import", "--to", login, where)
+        p.send_signal(signal.SIGCONT)
+        assert done.returncode == 73 and "another import" in done.stderr, done.stderr
+        assert p.wait(120) == 0
+        assert int(exists(box, "INBOX")) == 20000
+
+
 def test_a_full_account_stops_the_import_and_more_room_lets_it_go_on(demo, tmp_path):
     login = new_account(demo)
     where = maildir(tmp_path / "m")
