@@ -1,8 +1,8 @@
 /* newline.h - line endings between files and mail, in pieces of any size.
  *
  * Mail ends its lines in CRLF and nothing else. Files of mail mostly have LF. Other bytes, NUL and
- * a lone CR among them, stay what they are; but one right before a CRLF is lost on the way to LF and
- * back, because there it is part of a line's end.
+ * a lone CR among them, stay what they are; but one right before a CRLF is lost on the way to LF
+ * and back, because there it is part of a line's end.
  */
 #ifndef PORT_NEWLINE_H
 #define PORT_NEWLINE_H
