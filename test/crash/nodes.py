@@ -67,7 +67,7 @@ class Loop(kill.Loop):
             if c.error:
                 raise demo_module.Failed(c.error)
         self.passed += 1
-        self.primary.synchronous(self.standby)
+        self._new_standby()
 
     def _store(self):
         self._role("store")
@@ -111,10 +111,13 @@ class Loop(kill.Loop):
             while self._store_of(node) in (old, None) and time.monotonic() < until:
                 time.sleep(0.02)
             node.wait_roles(self.roles, BACK_IN)
-        port = self.primary.port
-        self.primary.remove()
-        self.primary = self.standby
-        self.standby = self.primary.standby(safe=True, port=port)
+
+    def _new_standby(self):
+        """Where the old primary was, so that the address still names it."""
+        old, self.primary, self.standby = self.primary, self.standby, None
+        old.remove()
+        self.standby = self.primary.standby(safe=True, port=old.port)
+        self.primary.synchronous(self.standby)
 
     @staticmethod
     def _store_of(node):
