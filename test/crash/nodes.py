@@ -142,9 +142,9 @@ class Loop(kill.Loop):
             return True
         pid = int(e.fields["pid"]) if e.fields.get("pid", "").isdigit() else 0
         lately = {who for who, _, _ in self.outages[-4:]} | {"failover"}
-        if e.name in ("role.ended", "role.failed", "store.fatal", "store.shared"):
+        if e.name in ("role.ended", "role.failed", "store.fatal"):
             return pid in node.killed or "failover" in lately
-        return e.name == "role.orphaned" or self._expected(e) or e.name == "courier.unrecorded"
+        return e.name in ("role.orphaned", "store.node_dead") or self._expected(e) or e.name == "courier.unrecorded"
 
     def reconcile(self, when, last=False):
         super().reconcile(when, last)

@@ -19,7 +19,7 @@ from sink import Sink
 
 pytestmark = pytest.mark.postgres
 
-AWAY = (r"error (store\.|role\.(failed|ended) .*name=store)", r"role\.ended .*name=store")
+AWAY = (r"error (store\.|role\.(failed|ended) .*name=store)", r"role\.ended .*name=store", r"store\.node_dead")
 
 
 @pytest.fixture
