@@ -122,7 +122,15 @@ struct job *dest_take(struct dest *d)
 			j->busy = true;
 			return j;
 		}
-		job_free(&j); /* the store will lease it anew */
+		/* The store will lease it anew; one that holds it still is told that it may. */
+		if (link_channel(d->c->store, j->generation)) {
+			j->busy = true;
+			job_settle(
+				j, RCPT_RELEASED, 0, "4.0.0", STR("its lease has ended"), STR(""));
+			job_finish(j);
+		} else {
+			job_free(&j);
+		}
 	}
 	return NULL;
 }

@@ -552,11 +552,11 @@ static int serve(struct store_role *s, struct err *err)
 	if (task_spawn(s->role->group, "finished jobs", finish_task, s, err) < 0 ||
 		task_spawn(s->role->group, "store clock", clock_task, s, err) < 0)
 		return -1;
+	s->leases_until = store_leases_end(s->store); /* the first thing that couriers are told */
 	role_on_peer(s->role,
 		WHO_MX | WHO_SUBMIT | WHO_MAILBOX | WHO_VAULT | WHO_COURIER | WHO_OPERATOR |
 			WHO_MASTER,
 		on_peer, s);
-	s->leases_until = store_leases_end(s->store);
 	store_figures(s->store, &f);
 	role_ready(s->role, f.alarm);
 	while (!s->role->stopping && why.kind != ERR_CANCELED) {
