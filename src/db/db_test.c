@@ -1,5 +1,6 @@
 /* Every test here runs on each engine: the same statements must mean the same. */
 #include "db/db_test.h"
+#include "base/clock.h"
 #include "db/db.h"
 #include "db/postgres_test.h"
 
@@ -452,6 +453,81 @@ static void numbers_of_any_width_are_integers(void **state)
 	assert_int_equal(number(db, "SELECT sum(i) FROM t", DB_NOARGS), 7);
 }
 
+static void count_note(void *arg, struct str text)
+{
+	struct buf *b = arg;
+
+	buf_add(b, text);
+	buf_addc(b, ' ');
+}
+
+static void notes_come_to_who_listens(void **state)
+{
+	struct db *db = *state, *other = NULL;
+	struct buf heard = BUF(100);
+	struct err err = ERR_INIT;
+	int stop[2];
+
+	assert_int_equal(pipe(stop), 0);
+	must(db_open(&other, url, DB_WRITE, &err), &err);
+	run(db, "LISTEN test");
+	assert_int_equal(db_wait(db, stop[0], clock_mono(), count_note, &heard, &err), 0);
+	run(other, "SELECT pg_notify('test', 'one')");
+	must(db_begin(other, &err), &err);
+	run(other, "SELECT pg_notify('test', 'two')");
+	while (heard.n < 4)
+		assert_int_equal(
+			db_wait(db, stop[0], clock_after(CLOCK_SEC * 60), count_note, &heard, &err),
+			1);
+	assert_str(buf_str(&heard), STR("one "));
+	must(db_commit(other, &err), &err);
+	assert_int_equal(
+		db_wait(db, stop[0], clock_after(CLOCK_SEC * 60), count_note, &heard, &err), 1);
+	assert_str(buf_str(&heard), STR("one two "));
+	close(stop[1]);
+	assert_int_equal(db_wait(db, stop[0], INT64_MAX, count_note, &heard, &err), 0);
+	close(stop[0]);
+	buf_free(&heard);
+	db_close(&other);
+}
+
+static void is_lost(void *arg, const struct err *why)
+{
+	assert_int_equal(why->kind, ERR_CLOSED);
+	++*(int *)arg;
+}
+
+static void who_asked_is_told_once_that_the_server_is_gone(void **state)
+{
+	struct db *db = *state, *other = NULL;
+	struct err err = ERR_INIT;
+	int64_t pid = number(db, "SELECT pg_backend_pid()", DB_NOARGS);
+	int times = 0;
+
+	must(db_open(&other, url, DB_WRITE, &err), &err);
+	db_on_lost(db, is_lost, &times);
+	runv(other, "SELECT pg_terminate_backend($1::int, 5000)", DB_ARGS(DB_I(pid)));
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(db_exec(db, "SELECT 1", DB_NOARGS, &err), -1);
+	assert_int_equal(times, 1);
+	db_close(&other);
+}
+
+static void text_that_is_no_utf8_is_cleaned(void **state)
+{
+	struct db *db = *state;
+
+	run(db, "CREATE TABLE t (a TEXT, b TEXT)");
+	runv(db, "INSERT INTO t VALUES ($1, $2)",
+		DB_ARGS(DB_T(STR("caf\xe9 \xff")), DB_T(STR("caf\xc3\xa9"))));
+	assert_int_equal(number(db,
+				 "SELECT count(*) FROM t WHERE a = $1 AND b = $2"
+				 " AND a = $3",
+				 DB_ARGS(DB_T(STR("caf\xe9 \xff")), DB_T(STR("caf\xc3\xa9")),
+					 DB_T(STR("caf\xef\xbf\xbd \xef\xbf\xbd")))),
+		1);
+}
+
 static void a_missing_server_is_told(void **state)
 {
 	struct db *db = NULL;
@@ -531,6 +607,9 @@ int main(void)
 		ON_ENGINE(a_lost_server_is_told_apart),
 		ON_ENGINE(numbers_of_any_width_are_integers),
 		ON_ENGINE(a_missing_server_is_told),
+		ON_ENGINE(notes_come_to_who_listens),
+		ON_ENGINE(who_asked_is_told_once_that_the_server_is_gone),
+		ON_ENGINE(text_that_is_no_utf8_is_cleaned),
 		ON_ENGINE(connections_are_opened_ahead),
 		ON_ENGINE(a_commit_is_durable_whatever_the_server_prefers),
 	};
