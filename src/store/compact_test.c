@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sys/wait.h>
 
 enum { SEGMENT = 128 << 10, MAILS = 120, SIZE = 4000, BIG = 300 << 10 };
 
@@ -441,6 +442,33 @@ static void a_moved_body_says_whose_it_is(void **state)
 	store_close(&s);
 }
 
+/* The write-ahead log of the index was never flushed: what has been removed is not missed by what
+ * the main file holds. */
+static void a_power_cut_right_after_a_removal_misses_nothing(void **state)
+{
+	const int dir = test_dir(state);
+	struct compact_report done;
+	struct store *s;
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0) {
+		s = store_with_mail(state);
+		expunge(s, 1, 100, 5);
+		done = compact_now(s);
+		_exit(done.moved && done.segments && done.blobs ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_int_equal(unlinkat(dir, "index.db-wal", 0), 0);
+	unlinkat(dir, "index.db-shm", 0);
+	s = open_small(state);
+	assert_all_right(s, 40);
+	post(s, MAILS + 1, "ann@example.org", SIZE);
+	assert_all_right(s, 41);
+	store_close(&s);
+}
+
 static void without_its_first_segments_an_empty_index_replays_nothing(void **state)
 {
 	struct store *s = store_with_mail(state);
@@ -499,6 +527,7 @@ int main(void)
 		TEST(an_old_moment_keeps_its_files),
 		TEST(a_damaged_body_stays_and_the_others_move),
 		TEST(a_moved_body_says_whose_it_is),
+		TEST(a_power_cut_right_after_a_removal_misses_nothing),
 		TEST(without_its_first_segments_an_empty_index_replays_nothing),
 		TEST(a_trace_that_lost_its_place_goes_on),
 	};

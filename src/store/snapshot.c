@@ -103,6 +103,8 @@ static int drop_old(int dir, struct err *err)
 	for (int i = SNAPSHOTS_KEPT; i < n; i++)
 		if (io_remove(dir, all[i].name, err) < 0)
 			return -1;
+	if (n > SNAPSHOTS_KEPT) /* or one comes back, and its segments do not */
+		return io_flush_dir(dir, "snapshot", err);
 	return n < 0 ? -1 : 0;
 }
 
@@ -232,7 +234,7 @@ static int read_position(struct db *db, uint64_t *segment, uint64_t *sequence, s
 	return 0;
 }
 
-static int make(struct store *s, struct db *db, struct snapshot *out, struct err *err)
+static int make_held(struct store *s, struct db *db, struct snapshot *out, struct err *err)
 {
 	struct snapshots *n = &s->snapshots;
 	struct snapshot kept[SNAPSHOTS_KEPT];
@@ -249,6 +251,17 @@ static int make(struct store *s, struct db *db, struct snapshot *out, struct err
 		return -1;
 	take_note(n, kept, count);
 	return 0;
+}
+
+/* From the moment that its position is read nothing goes from the log behind it. */
+static int make(struct store *s, struct db *db, struct snapshot *out, struct err *err)
+{
+	int r;
+
+	store_hold(s);
+	r = make_held(s, db, out, err);
+	store_unhold(s);
+	return r;
 }
 
 int store_snapshot(struct store *s, struct snapshot *out, struct err *err)

@@ -25,6 +25,8 @@ OFFLINE = re.compile(r"(fsck|backup|restore)")
 NEEDLESS = (
     (r"snapshot.c:\d+ snapshot_copy", "a store that is open has made the folder before and flushed it; this is for "
      "one that is not"),
+    (r"snapshot.c:\d+ drop_old", "the oldest snapshot comes back; it is dropped again at the next, and only then is "
+     "it missed that its segments have gone"),
     (r"sqlite (trace|search)", "what happened to a message, and full text, are made anew from the log"),
     (r"sqlite directory", "a write-ahead log that has vanished leaves the index of the last checkpoint, and "
      "the log is replayed from there"),

@@ -42,3 +42,10 @@ SELECT p.next_body, p.next_account FROM log_position p
 WHERE p.next_body <= (SELECT COALESCE(MAX(id), 0) FROM body)
 OR p.next_account <= (SELECT COALESCE(MAX(id), 0) FROM account)
 OR p.next_rcpt <= (SELECT COALESCE(MAX(id), 0) FROM queue_rcpt);
+
+-- the books of the log: live bodies of each segment, and what would move with them
+SELECT t.segment, sum(t.bodies), sum(t.bytes) FROM (
+    SELECT number AS segment, bodies, bytes FROM segment
+    UNION ALL SELECT segment, -1, CASE WHEN blob IS NULL THEN -size ELSE 0 END - carried FROM body
+    WHERE segment <> 0) t
+GROUP BY t.segment HAVING sum(t.bodies) <> 0 OR sum(t.bytes) <> 0;
