@@ -29,7 +29,7 @@ static int borrow(struct slog *l, uint64_t segment, struct slog_file **slot, str
 	*slot = fd >= 0 ? f : NULL;
 	if (*slot)
 		f->users++;
-	else if (f->segment && f->segment != segment)
+	else if (f->segment) /* another one, in use */
 		fd = io_open(l->dir, name, O_RDONLY, err);
 	pthread_mutex_unlock(&l->files_lock);
 	return fd;

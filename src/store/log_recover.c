@@ -161,7 +161,9 @@ static int search_rest(struct recovery *v, struct err *err)
 		got = search_segment(v, n, SLOG_SEGMENT_HEAD, err);
 		if (got)
 			return got;
-		v->next_is_clean = n == v->c.at.segment + 1 && v->dirty_end == 0;
+		/* Not there: a recovery before this one was ended while it removed them. */
+		v->next_is_clean =
+			n == v->c.at.segment + 1 && v->c.segment == n && v->dirty_end == 0;
 	}
 	v->dirty_end = 0;
 	return v->c.at.offset ? search_segment(v, v->c.at.segment, v->c.at.offset, err) : 0;
@@ -191,9 +193,8 @@ static int write_tail_again(struct recovery *v, const char *name, struct err *er
 	struct str tail;
 
 	if (v->replayed) {
-		if (slog_cursor_open(&v->c, at->segment, err) < 0 ||
-			slog_cursor_bytes(&v->c, from, (size_t)(at->offset - from), &tail, err) <
-				0 ||
+		/* The search has ended in this segment, so it is open. */
+		if (slog_cursor_bytes(&v->c, from, (size_t)(at->offset - from), &tail, err) < 0 ||
 			io_write(v->l->fd, name, from, tail, err) < 0)
 			return -1;
 	}

@@ -1,6 +1,7 @@
 /* Every row of the table of queue states in doc/store.md ("The queue"), walked three times: as it
  * is, with the store closed and opened again at every step, and with the index made again from the
  * log at every step. */
+#include "base/clock.h"
 #include "store/queue.h"
 #include "store/store_help_test.h"
 
@@ -108,7 +109,7 @@ static int look_queue(struct view *v, void *arg, struct err *err)
 {
 	struct walk *w = arg;
 	struct buf out = BUF(sizeof w->now - 1);
-	int64_t messages, alone, here, now = (int64_t)time(NULL);
+	int64_t messages, alone, here, now = clock_wall();
 	struct rows *r;
 
 	if (db_query(v->db, &r, "SELECT address, state, attempts, next FROM queue_rcpt ORDER BY id",

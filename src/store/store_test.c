@@ -3,6 +3,8 @@
 #include "store/store_help_test.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 
@@ -307,6 +309,99 @@ static int flush_fails(void *arg, enum io_op op, const char *name, const char *t
 	return op == IO_FLUSH && atomic_load((atomic_bool *)arg) ? EIO : 0;
 }
 
+static void add_account_refused(struct store *s)
+{
+	struct err err;
+
+	assert_int_equal(change(s, run_account, (void *)(uintptr_t) "x@example.org", &err), -1);
+	assert_int_equal(err.kind, ERR_FULL);
+}
+
+/* What is announced as large is measured against what is free. */
+static void a_large_message_needs_room_of_its_own(void **state)
+{
+	struct store_options o = { .segment_bytes = 1 << 20, .readers = 99 };
+	struct store *s = open_store_with(test_dir(state), &o);
+	const uint64_t huge = UINT64_C(1) << 50;
+	atomic_bool full = true;
+
+	assert_true(store_has_room_for(s, huge)); /* no reserve: nothing is measured */
+	store_close(&s);
+	o.reserve_bytes = 1 << 20;
+	s = open_store_with(test_dir(state), &o);
+	assert_true(store_has_room_for(s, 1000));
+	assert_true(store_has_room_for(s, 2 << 20));
+	assert_false(store_has_room_for(s, huge));
+	io_watch(nothing_is_free, &full);
+	assert_false(store_has_room_for(s, 2 << 20)); /* since a moment ago */
+	add_account_refused(s);
+	assert_false(store_has_room_for(s, 1000));
+	io_watch(NULL, NULL);
+	store_close(&s);
+}
+
+static void wake(void *arg)
+{
+	atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+/* As the role does it: woken once, and all that is finished is taken. */
+static void finished_jobs_wake_their_owner(void **state)
+{
+	atomic_int woken = 0;
+	const struct store_options o = { .segment_bytes = 1 << 20, .woken = wake, .arg = &woken };
+	struct store *s = open_store_with(test_dir(state), &o);
+	struct request_test r[3];
+	struct store_job *done;
+	int got = 0;
+
+	for (int i = 0; i < 3; i++) {
+		r[i] = (struct request_test){ .job = { .write = run_request },
+			.run = run_account,
+			.arg = (void *)(uintptr_t)(i == 0 ? "a@example.org"
+					: i == 1          ? "b@example.org"
+							  : "c@example.org") };
+		store_submit(s, &r[i].job);
+	}
+	while (got < 3) {
+		for (done = store_finished(s); done; done = done->next)
+			got++;
+		sched_yield();
+	}
+	assert_in_range(woken, 1, 3);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(r[i].job.result, 0);
+		store_job_free(&r[i].job);
+	}
+	store_close(&s);
+}
+
+/* Nobody is told of the end: then it is an abort. */
+static void a_store_whose_owner_cannot_be_told_aborts(void **state)
+{
+	const struct store_options o = { .segment_bytes = 1 << 20 };
+	atomic_bool failing = true;
+	struct store *s;
+	struct err err;
+	int status;
+	pid_t pid;
+
+#ifdef NO_FLUSH
+	skip();
+#endif
+	pid = fork();
+	if (pid == 0) {
+		signal(SIGABRT, SIG_DFL);
+		s = open_store_with(test_dir(state), &o);
+		io_watch(flush_fails, &failing);
+		(void)change(s, run_account, (void *)(uintptr_t) "ann@example.org", &err);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
 /* Nothing is answered, and what was written is taken back by the next start, or kept; both are
  * allowed, for nobody was told. */
 static void a_failed_flush_ends_the_process_unanswered(void **state)
@@ -572,6 +667,9 @@ int main(void)
 		TEST(the_same_call_gets_the_same_answer_also_after_a_restart),
 		TEST(a_failed_request_leaves_nothing_behind),
 		TEST_EMBEDDED(new_mail_is_refused_below_the_reserve_and_the_rest_goes_on),
+		TEST_EMBEDDED(a_large_message_needs_room_of_its_own),
+		TEST_EMBEDDED(finished_jobs_wake_their_owner),
+		TEST_EMBEDDED(a_store_whose_owner_cannot_be_told_aborts),
 		TEST_EMBEDDED(with_nothing_free_the_store_reads_and_waits),
 		TEST_EMBEDDED(a_failed_flush_ends_the_process_unanswered),
 		TEST(a_reader_sees_what_a_lazy_job_has_done),
