@@ -111,8 +111,6 @@ static void compact(void)
 
 	if (store_compact(work_site.store, &done, &err) < 0 && err.kind != ERR_TEMP)
 		crash_die("compact", &err);
-	fprintf(stderr, "moved %u, removed %u segments, %u blobs\n", done.moved, done.segments,
-		done.blobs);
 }
 
 static void *work(void *arg)

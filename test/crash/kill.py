@@ -9,6 +9,7 @@ import time
 
 import demo as demo_module
 import ledger as ledger_module
+import life
 import load
 
 # What is killed, how often. "all": every role at once; "everything": the master too;
@@ -87,6 +88,7 @@ class Loop:
         self.problems = []
         self.passed = 0
         self.clients = []
+        self.lives = []
         self.boxes = []
         self.roles = frozenset()
         self.seen_lines = 0
@@ -127,6 +129,10 @@ class Loop:
         for c in self.clients:
             c.on_positive = self._positive
             c.start()
+        if "IMAPS_PORT" in env:
+            self.lives = [life.Life(env, n, self.options.seed * 10 + n) for n in (1, 2)]
+        for one in self.lives:
+            one.start()
         print(f"     killing {', '.join(sorted(self.roles))}", flush=True)
         self.load(True)
 
@@ -138,12 +144,12 @@ class Loop:
     trap = None
 
     def load(self, on):
-        for c in self.clients:
+        for c in self.clients + self.lives:
             (c.go.set if on else c.go.clear)()
         if on:
             return
         until = time.monotonic() + load.PATIENCE + 30
-        for c in self.clients:
+        for c in self.clients + self.lives:
             while not c.idle.is_set() or c.go.is_set():
                 if time.monotonic() > until:
                     raise demo_module.Failed(f"client {c.name} still waits for a reply")
@@ -263,6 +269,8 @@ class Loop:
         if last and "IMAPS_PORT" in self.demo.env:
             for box in self.boxes:
                 box.compare_with_imap(self.demo.env, self.problems)
+        for one in self.lives:
+            self.problems += one.check()
         boxes = {b.login: list(b.found.values()) for b in self.boxes}
         found = self.book.check(boxes, self._sent() if last else None)
         self.problems += [p for p in found if p not in self.problems]
@@ -273,6 +281,7 @@ class Loop:
             self.passed += 1
         print(f"     {when}: {self.book.count('positive')} promised, {self.book.count('unknown')} unknown, "
               f"{sum(map(len, boxes.values()))} found, {len(self.sink.taken)} sent on, "
+              f"{sum(one.changes for one in self.lives)} changes by IMAP, "
               f"{len(self.problems) - before} problems", flush=True)
 
     def _sent(self):
@@ -304,7 +313,7 @@ class Loop:
         print(f"     {twice} sent again because a kill hid that they had arrived", flush=True)
 
     def end(self):
-        for c in self.clients:
+        for c in self.clients + self.lives:
             c.end = True
         self.drain()
         self.problems += self.demo.stop()
@@ -331,7 +340,7 @@ def run(options, directory):
     except (demo_module.Failed, OSError, poplib.error_proto, imaplib.IMAP4.error) as e:
         loop.problems.append(f"{type(e).__name__}: {e}")
     finally:
-        for c in loop.clients:
+        for c in loop.clients + loop.lives:
             c.end = True
         loop.demo.kill_everything()
         loop.sink.close()
