@@ -84,28 +84,33 @@ int entry_count_from(
 
 /* Facts and ghosts are rare enough to have statements of their own. */
 static const char *const list_sql[2][2] = {
-	{ "SELECT " ENTRY_COLUMNS " FROM entry e" ENTRY_WHERE " ORDER BY e.uid",
+	{ "SELECT " ENTRY_COLUMNS " FROM entry e" ENTRY_WHERE " ORDER BY e.uid LIMIT $6",
 		"SELECT " ENTRY_COLUMNS
 		", b.facts FROM entry e JOIN body b ON b.id = e.body" ENTRY_WHERE
-		" ORDER BY e.uid" },
+		" ORDER BY e.uid LIMIT $6" },
 	{ "SELECT " ENTRY_COLUMNS " FROM entry e" ENTRY_WHERE " UNION ALL SELECT " ENTRY_COLUMNS
-	  " FROM ghost e" ENTRY_WHERE " ORDER BY 1",
+	  " FROM ghost e" ENTRY_WHERE " ORDER BY 1 LIMIT $6",
 		"SELECT " ENTRY_COLUMNS
 		", b.facts FROM entry e JOIN body b ON b.id = e.body" ENTRY_WHERE
 		" UNION ALL SELECT " ENTRY_COLUMNS
-		", b.facts FROM ghost e JOIN body b ON b.id = e.body" ENTRY_WHERE " ORDER BY 1" },
+		", b.facts FROM ghost e JOIN body b ON b.id = e.body" ENTRY_WHERE
+		" ORDER BY 1 LIMIT $6" },
 };
 
-/* 1: the callback has enough. */
-static int list_range(struct view *v, const struct entry_query *q, uint32_t first, uint32_t last,
+/* PostgreSQL sends all of what it is asked for: so not more than that at a time. */
+enum { AT_A_TIME = 500 };
+
+/* 0 the end, 1 the callback has enough, 2 there may be more, from *first on. */
+static int list_some(struct view *v, const struct entry_query *q, uint64_t *first, uint32_t last,
 	entry_fn *fn, void *arg, struct err *err)
 {
-	struct buf facts = BUF(PACK_MAX);
+	unsigned n = 0;
 	struct rows *r;
 	int got;
 
 	if (db_query(v->db, &r, list_sql[q->ghosts][q->facts],
-		    DB_ARGS(ID(q->account), ID(q->mailbox), DB_I(first), DB_I(last), ID(q->since)),
+		    DB_ARGS(ID(q->account), ID(q->mailbox), ID(*first), DB_I(last), ID(q->since),
+			    DB_I(AT_A_TIME)),
 		    err) < 0)
 		return -1;
 	while ((got = rows_next(r, err)) == 1) {
@@ -120,13 +125,26 @@ static int list_range(struct view *v, const struct entry_query *q, uint32_t firs
 			.received = rows_int(r, 8),
 			.saved = rows_int(r, 9),
 			.keywords = rows_str(r, 10),
-			.facts = q->facts ? unpack(rows_str(r, 11), &facts) : STR("") };
+			.facts = q->facts ? rows_str(r, 11) : STR("") };
 
+		n++;
+		*first = (uint64_t)e.uid + 1;
 		if (!fn(arg, &e))
 			break;
 	}
 	rows_free(&r);
-	buf_free(&facts);
+	return got == 0 && n == AT_A_TIME ? 2 : got;
+}
+
+/* 1: the callback has enough. */
+static int list_range(struct view *v, const struct entry_query *q, uint64_t first, uint32_t last,
+	entry_fn *fn, void *arg, struct err *err)
+{
+	int got;
+
+	do
+		got = list_some(v, q, &first, last, fn, arg, err);
+	while (got == 2);
 	return got;
 }
 

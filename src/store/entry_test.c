@@ -200,12 +200,35 @@ static void what_changes_nothing_leaves_the_modseq(void **state)
 	store_close(&s);
 }
 
+struct listed {
+	uint64_t mailbox;
+	uint32_t rows, enough;
+};
+
+static bool list_entry(void *arg, const struct entry *e)
+{
+	struct listed *l = arg;
+
+	assert_int_equal(e->uid, ++l->rows);
+	return l->rows < l->enough;
+}
+
+static int list_entries(struct view *v, void *arg, struct err *err)
+{
+	struct listed *l = arg;
+	const struct entry_query q = { .account = 1, .mailbox = l->mailbox, .ghosts = true };
+
+	return entry_list(v, &q, list_entry, l, err);
+}
+
 static void many_flags_go_in_steps(void **state)
 {
 	struct store *s = with_mail(state, 2);
 	struct act a = { .target = "Archive" },
 		   f = { .mailbox = "Archive", .op = ENTRY_ADD, .flags = STORE_SEEN };
+	struct listed all = { .enough = UINT32_MAX }, some = { .enough = 700 };
 	struct box_test b;
+	struct err err;
 
 	for (int i = 0; i < ENTRY_FLAGS_PER_CALL / 2 + 1; i++)
 		act(s, do_copy, &a);
@@ -216,6 +239,13 @@ static void many_flags_go_in_steps(void **state)
 	assert_int_equal(f.next, 0);
 	box(s, ANN, "Archive", &b);
 	assert_int_equal(b.m.unseen, 0);
+	/* Entries and ghosts of a large folder, each once and in order. */
+	act(s, do_expunge, &(struct act){ .mailbox = "Archive", .ranges = "2-600", .any = true });
+	all.mailbox = some.mailbox = f.m.id;
+	assert_int_equal(look(s, list_entries, &all, &err), 0);
+	assert_int_equal(all.rows, ENTRY_FLAGS_PER_CALL + 2);
+	assert_int_equal(look(s, list_entries, &some, &err), 0);
+	assert_int_equal(some.rows, 700);
 	store_close(&s);
 }
 

@@ -34,8 +34,13 @@ int queue_read(struct view *v, uint64_t message, uint64_t offset, uint32_t lengt
 	return result;
 }
 
-int queue_list(struct view *v, uint64_t after, queue_row_fn *fn, void *arg, struct err *err)
+/* PostgreSQL sends all of what it is asked for: so not more than that at a time. */
+enum { AT_A_TIME = 500 };
+
+/* 0 the end, 1 the callback has enough, 2 there may be more, after *after. */
+static int list_some(struct view *v, uint64_t *after, queue_row_fn *fn, void *arg, struct err *err)
 {
+	unsigned n = 0;
 	struct rows *r;
 	int got;
 
@@ -44,8 +49,8 @@ int queue_list(struct view *v, uint64_t after, queue_row_fn *fn, void *arg, stru
 		    "q.reply,"
 		    " q.state, q.attempts FROM queue_rcpt q JOIN queue_message m ON m.id = "
 		    "q.message"
-		    " WHERE q.id > $1 ORDER BY q.id",
-		    DB_ARGS(ID(after)), err) < 0)
+		    " WHERE q.id > $1 ORDER BY q.id LIMIT $2",
+		    DB_ARGS(ID(*after), DB_I(AT_A_TIME)), err) < 0)
 		return -1;
 	while ((got = rows_next(r, err)) == 1) {
 		const struct queue_row row = { .message = (uint64_t)rows_int(r, 0),
@@ -59,10 +64,22 @@ int queue_list(struct view *v, uint64_t after, queue_row_fn *fn, void *arg, stru
 			.state = (uint8_t)rows_int(r, 8),
 			.attempts = (uint32_t)rows_int(r, 9) };
 
+		n++;
+		*after = row.rcpt;
 		if (!fn(arg, &row))
 			break;
 	}
 	rows_free(&r);
+	return got == 0 && n == AT_A_TIME ? 2 : got;
+}
+
+int queue_list(struct view *v, uint64_t after, queue_row_fn *fn, void *arg, struct err *err)
+{
+	int got;
+
+	do
+		got = list_some(v, &after, fn, arg, err);
+	while (got == 2);
 	return got < 0 ? -1 : 0;
 }
 

@@ -187,14 +187,50 @@ static void what_comes_due_later_is_found(void **state)
 	store_close(&s);
 }
 
+struct listed {
+	size_t rows, enough;
+	uint64_t last;
+};
+
+static bool list_row(void *arg, const struct queue_row *row)
+{
+	struct listed *l = arg;
+
+	assert_true(row->rcpt > l->last);
+	l->last = row->rcpt;
+	return ++l->rows < l->enough;
+}
+
+static int list_all(struct view *v, void *arg, struct err *err)
+{
+	return queue_list(v, 0, list_row, arg, err);
+}
+
+static void a_long_queue_is_listed_to_its_end(void **state)
+{
+	static struct many m;
+	struct store *s = open_store(state);
+	struct listed all = { .enough = SIZE_MAX }, some = { .enough = 600 };
+	struct err err;
+
+	m = (struct many){ .domains = DOMAINS };
+	must(s, queue_many, &m);
+	assert_int_equal(look(s, list_all, &all, &err), 0);
+	assert_int_equal(all.rows, DOMAINS);
+	assert_int_equal(look(s, list_all, &some, &err), 0);
+	assert_int_equal(some.rows, 600);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(each_of_many_domains_is_given_once),
-		TEST(a_restart_loads_nothing_and_forgets_nothing),
+		TEST_EMBEDDED(a_restart_loads_nothing_and_forgets_nothing),
 		TEST(what_comes_due_later_is_found),
+		TEST(a_long_queue_is_listed_to_its_end),
 	};
 
 	log_capture(test_quiet, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TEST_ON_BOTH(tests);
 }

@@ -270,8 +270,9 @@ static inline int look_schedule(struct view *v, void *arg, struct err *err)
 	static const char sql[] =
 		"WITH counted AS (SELECT domain, min(next) FROM queue_rcpt GROUP BY domain),"
 		" booked AS (SELECT domain, next FROM queue_domain)"
-		" SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM booked))"
-		" + (SELECT count(*) FROM (SELECT * FROM booked EXCEPT SELECT * FROM counted))";
+		" SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM booked) "
+		"x)"
+		" + (SELECT count(*) FROM (SELECT * FROM booked EXCEPT SELECT * FROM counted) x)";
 
 	return db_int(v->db, arg, sql, DB_NOARGS, err) == 1 ? 0 : -1;
 }
