@@ -72,6 +72,14 @@ static const struct command {
 	{ "sendmail", cli_sendmail, ONLINE,
 		"sendmail [-t] [-i] [-f SENDER] [RECIPIENT...] < MESSAGE",
 		"what PHP, cron and git expect" },
+	{ "backup", cli_backup, ONLINE,
+		"backup DIR [--keep N] [--seal FILE]    make one; what is there already is not "
+		"copied again\n"
+		"    backup DIR --list | --verify",
+		"a copy of everything, while the server goes on" },
+	{ "restore", cli_restore, PLAIN,
+		"restore DIR [--id ID] [--data DIR] [--seal FILE]    into an empty data directory",
+		"bring a backup back" },
 	{ "fsck", cli_fsck, PLAIN,
 		"fsck [--data DIR] [--repair | --rebuild]    0: all is right; 1: it is now; 4: it "
 		"is not",

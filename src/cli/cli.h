@@ -70,6 +70,7 @@ int cli_password(const char *prompt, bool confirm, struct buf *b, struct err *er
 /* Subcommands. */
 int cli_account(struct cli *c);
 int cli_alias(struct cli *c);
+int cli_backup(struct cli *c);
 int cli_config(struct cli *c);
 int cli_demo(struct cli *c);
 int cli_domain(struct cli *c);
@@ -77,6 +78,7 @@ int cli_fsck(struct cli *c);
 int cli_export(struct cli *c);
 int cli_import(struct cli *c);
 int cli_queue(struct cli *c);
+int cli_restore(struct cli *c);
 int cli_role(struct cli *c);
 int cli_send(struct cli *c);
 int cli_sendmail(struct cli *c);

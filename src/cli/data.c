@@ -5,8 +5,11 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { KEY_MAX = 1024 };
 
 /* The folder itself may be root's, and what is in it the store's. */
 static int become_owner(int fd, const char *path, struct err *err)
@@ -44,6 +47,29 @@ int cli_data_enter(struct cli *c, const char *path, struct err *err)
 		return fd;
 	close(fd);
 	return -1;
+}
+
+int cli_copy_key(int from_dir, const char *from, int to_dir, const char *to, struct err *err)
+{
+	char key[KEY_MAX];
+	int in = openat(from_dir, from, O_RDONLY | O_CLOEXEC), out = -1, r = -1;
+	ssize_t n = in >= 0 ? read(in, key, sizeof key) : -1;
+
+	if (n < 0) {
+		err_sys(err, "read", from);
+	} else {
+		out = openat(
+			to_dir, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+		r = out >= 0 && write(out, key, (size_t)n) == n && fsync(out) == 0
+			? 0
+			: err_sys(err, "write", to);
+	}
+	explicit_bzero(key, sizeof key);
+	if (in >= 0)
+		close(in);
+	if (out >= 0)
+		close(out);
+	return r;
 }
 
 const char *cli_value(struct cli *c, const char *option)

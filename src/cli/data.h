@@ -9,6 +9,9 @@
  * descriptor, or -1. */
 int cli_data_enter(struct cli *c, const char *path, struct err *err);
 
+/* A small secret file, to a file that only its owner may read. */
+int cli_copy_key(int from_dir, const char *from, int to_dir, const char *to, struct err *err);
+
 /* Take the value that follows an option. NULL: there is none, and the usage has been said. */
 const char *cli_value(struct cli *c, const char *option);
 

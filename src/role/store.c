@@ -164,6 +164,8 @@ static const struct row {
 	WRITE(queue_change, NO_HANDLE),
 	READ(status, NO_HANDLE),
 	READ(trace, NO_HANDLE),
+	ON(backup_begin),
+	ON(backup_end),
 };
 
 int store_role_fits(struct store_job *job, struct err *err)
@@ -409,6 +411,7 @@ static void on_ended(void *arg, const struct err *why)
 		p->next->at = p->at;
 	channel_close(&p->ch);
 	store_handles_of_peer_end(p);
+	store_backup_over(p);
 	store_intakes_of_peer_end(p);
 	p->works++; /* stays until we are through */
 	drop_leases(p);

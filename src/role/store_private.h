@@ -56,6 +56,7 @@ struct peer {
 	struct map handles, intakes, leases; /* by number */
 	size_t works;
 	uint64_t alone; /* the account on which it has such a handle, until it is freed; 0: none */
+	bool holds; /* for its backup nothing is removed */
 };
 
 struct lease_of_peer {
@@ -199,6 +200,11 @@ const char *store_database_url(void);
 /* store_foreign.c: what other nodes have committed. */
 void store_foreign_add(void *s, const struct changes *c); /* any thread */
 void store_foreign_publish(struct store_role *s);
+
+/* store_backup.c */
+void store_on_backup_begin(struct peer *p, struct request *req);
+void store_on_backup_end(struct peer *p, struct request *req);
+void store_backup_over(struct peer *p);
 
 /* store_queue.c */
 void store_on_lease_body(struct peer *p, struct request *req);

@@ -270,6 +270,10 @@ int store_snapshot(struct store *s, struct snapshot *out, struct err *err)
 	struct db *db = NULL;
 	int r = -1;
 
+	if (s->options.url)
+		return err_set(err, ERR_PERM,
+			"the store is a PostgreSQL database: its own tools (pg_dump, pg_basebackup)"
+			" back it up");
 	index_url(s, url, "index.db");
 	if (db_open(&db, url, DB_WRITE, err) == 0)
 		r = make(s, db, out, err);
@@ -292,6 +296,15 @@ int snapshot_before_upgrade(struct store *s, struct err *err)
 		return err_wrap(err, "before the upgrade");
 	log_event(LOG_INFO, "store.upgrade", L_Z("snapshot", made.name));
 	return 0;
+}
+
+void store_mark(const struct txn *t, uint64_t *segment, uint64_t *offset, uint64_t *sequence)
+{
+	const struct slog_position *at = &t->view.store->at;
+
+	*segment = at->segment;
+	*offset = at->offset;
+	*sequence = at->sequence;
 }
 
 /* Has the log grown so much that it is time? */

@@ -29,6 +29,9 @@ int store_snapshot(struct store *s, struct snapshot *out, struct err *err);
 void store_hold(struct store *s);
 void store_unhold(struct store *s);
 
+/* Where the log stands: everything that was answered before this job began is in front of it. */
+void store_mark(const struct txn *t, uint64_t *segment, uint64_t *offset, uint64_t *sequence);
+
 /* Copy index.db, which nobody may be changing, into snapshot/. `segment` and `sequence` are those
  * that it holds. */
 int snapshot_copy(int dir, int main_file, uint64_t segment, uint64_t sequence, struct snapshot *out,

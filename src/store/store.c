@@ -31,13 +31,21 @@ void job_list_add(struct job_list *l, struct store_job *job)
 	l->end = &job->next;
 }
 
+static int check_restored(const struct store *s, struct err *err)
+{
+	if (s->options.restoring || faccessat(s->dir, STORE_RESTORING, F_OK, 0) < 0)
+		return 0;
+	return err_set(err, ERR_PERM,
+		"a backup was not brought back to its end: run `eilpost restore` again");
+}
+
 static int take_lock(struct store *s, struct err *err)
 {
 	s->lock_fd = io_open(s->dir, "lock", O_RDWR | O_CREAT, err);
 	if (s->lock_fd < 0)
 		return -1;
 	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
-		return 0;
+		return check_restored(s, err);
 	if (errno == EWOULDBLOCK)
 		return err_set(err, ERR_EXISTS, "the data directory is in use by another process");
 	return err_sys(err, "lock", "lock");

@@ -45,7 +45,8 @@ struct store_options {
 				   days,    -1: none */
 	bool standby;           /* with `url`: intake needs a synchronous standby of the database */
 	int64_t cap_messages, cap_recipients; /* a day and account, to elsewhere; 0: no cap */
-	const struct address_map *map;        /* further addresses (address_map.h); NULL: none */
+	bool restoring; /* a backup that is being brought back is opened, which is else refused */
+	const struct address_map *map; /* further addresses (address_map.h); NULL: none */
 	/* Finished jobs are waiting. Called from any thread; must not wait. NULL: store_run() only.
 	 */
 	void (*woken)(void *arg);

@@ -10,6 +10,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* A file that is there while a backup is brought back. */
+#define STORE_RESTORING "restoring"
+
 enum {
 	STORE_READERS_MAX = 8,
 	STORE_WRITING = 4, /* connections for writing, to PostgreSQL */
