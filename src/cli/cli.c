@@ -82,7 +82,9 @@ static const struct command {
 		"bring a backup back" },
 	{ "fsck", cli_fsck, PLAIN,
 		"fsck [--data DIR] [--repair | --rebuild]    0: all is right; 1: it is now; 4: it "
-		"is not",
+		"is"
+		" not\n"
+		"    fsck [--data DIR] --to-format N    for the version before this one",
 		"does everything that is stored fit together?" },
 	{ "config", cli_config, PLAIN, "config check|show|manual", "is the configuration right?" },
 	{ "role", cli_role, HIDDEN, "role NAME", "" },

@@ -107,11 +107,33 @@ static int run(struct cli *c, struct wish *w)
 	return code;
 }
 
+static int go_back(struct cli *c, const struct wish *w, const char *to)
+{
+	struct err err = ERR_INIT;
+	uint64_t format;
+	int dir, r = -1;
+
+	if (!str_u64(str_c(to), 1000, &format))
+		return cli_usage(c, "%s is no number of a format", to);
+	dir = cli_data_enter(c, w->data, &err);
+	if (dir >= 0) {
+		r = fsck_go_back(dir, w->o.path, (int64_t)format, &err);
+		close(dir);
+	}
+	if (r < 0)
+		return cli_fail(c, &err);
+	printf("The index has format %s now, for the version before this one. The next start of "
+	       "this"
+	       " version brings it up to date again.\n",
+		to);
+	return EX_OK;
+}
+
 int cli_fsck(struct cli *c)
 {
 	struct wish w = { .table = TABLE(true, "check", "kind", "repaired", "text"),
 		.o = { .path = ".", .found = found } };
-	const char *arg;
+	const char *arg, *to = "";
 
 	w.json = c->json;
 	w.o.arg = &w;
@@ -120,12 +142,16 @@ int cli_fsck(struct cli *c)
 			w.o.repair = true;
 		else if (strcmp(arg, "--rebuild") == 0)
 			w.o.rebuild = true;
+		else if (strcmp(arg, "--to-format") == 0)
+			to = cli_value(c, arg);
 		else if (strcmp(arg, "--json") == 0)
 			w.json = true;
 		else if (strcmp(arg, "--data") != 0)
 			return cli_usage(c, "\"%s\" is not known", arg);
-		else if (!(w.data = cli_value(c, arg)))
+		else
+			w.data = cli_value(c, arg);
+		if (!to || (strcmp(arg, "--data") == 0 && !w.data))
 			return EX_USAGE;
 	}
-	return run(c, &w);
+	return *to ? go_back(c, &w, to) : run(c, &w);
 }

@@ -49,4 +49,8 @@ struct fsck_result {
 int fsck_run(int dir, const struct fsck_options *o, struct fsck_result *out, struct err *err);
 int fsck_online(int dir, const struct fsck_options *o, struct fsck_result *out, struct err *err);
 
+/* Give the index the format of the version before (`to`), after everything in the log has been
+ * applied to it and a snapshot was made. */
+int fsck_go_back(int dir, const char *path, int64_t to, struct err *err);
+
 #endif

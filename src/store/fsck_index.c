@@ -217,6 +217,14 @@ static const struct check checks[] = {
 		  " WHERE r.message = m.id AND m.waiting <> r.n",
 			"DELETE FROM queue_message WHERE id NOT IN"
 			" (SELECT message FROM queue_rcpt)" } },
+	{ "queue.domain", FSCK_WRONG,
+		"SELECT 'domain ' || t.domain || ' in the queue is not known to be due when it is'"
+		" FROM (SELECT domain, next FROM queue_domain UNION ALL SELECT domain, min(next)"
+		" FROM queue_rcpt GROUP BY domain) t GROUP BY t.domain"
+		" HAVING count(*) <> 2 OR min(t.next) <> max(t.next)",
+		{ "DELETE FROM queue_domain",
+			"INSERT INTO queue_domain (domain, next)"
+			" SELECT domain, min(next) FROM queue_rcpt GROUP BY domain" } },
 	{ "body.links", FSCK_WRONG,
 		"SELECT 'body ' || b.id || ' counts ' || b.links || ' messages and has ' ||"
 		" coalesce(u.n, 0) FROM body b LEFT JOIN " BODY_USE

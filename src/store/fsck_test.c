@@ -255,6 +255,8 @@ static const struct broken {
 		" carried, damaged FROM body WHERE id = 1;\n",
 		true },
 	{ "queue.waiting", "UPDATE queue_message SET waiting = 7;\n" },
+	{ "queue.domain", "UPDATE queue_domain SET next = 1;\n" },
+	{ "queue.domain", "INSERT INTO queue_domain VALUES ('gone.example', 1);\n" },
 	{ "queue.message", "UPDATE queue_rcpt SET message = 99 WHERE domain = 'far.example';\n",
 		true },
 	{ "queue.body", "UPDATE queue_message SET body = 99;\n", true },

@@ -96,6 +96,26 @@ void index_counters(const struct rows *r, int first, struct counters *n)
 		.calls_turned = rows_int(r, first + 6) };
 }
 
+/* The step back from each version, to the one before. */
+static const char *const steps_back[] = { NULL, NULL, NULL, schema_0004_down };
+_Static_assert(sizeof steps_back / sizeof *steps_back == INDEX_VERSION, "a step back is missing");
+
+int index_go_back(struct db *db, int64_t to, struct err *err)
+{
+	if (to != INDEX_VERSION - 1)
+		return err_set(err, ERR_PERM,
+			"index.db has format %d, and this program goes back to %d only",
+			INDEX_VERSION, INDEX_VERSION - 1);
+	if (db_begin(db, err) < 0)
+		return -1;
+	if (db_script(db, str_c(steps_back[INDEX_VERSION - 1]), err) == 0 &&
+		db_exec(db, "UPDATE index_version SET version = $1", DB_ARGS(DB_I(to)), err) == 0 &&
+		db_commit(db, err) == 0)
+		return 0;
+	db_rollback(db);
+	return err_wrap(err, "go back to format %d", INDEX_VERSION - 1);
+}
+
 int index_position(struct db *db, struct slog_position *p, struct counters *n, struct err *err)
 {
 	struct rows *r;

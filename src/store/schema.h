@@ -6,6 +6,7 @@ extern const char schema_0001_index[];
 extern const char schema_0002_index[];
 extern const char schema_0003_index[];
 extern const char schema_0004_index[];
+extern const char schema_0004_down[];
 extern const char schema_0001_trace[];
 
 #endif

@@ -131,6 +131,8 @@ void index_url(const struct store *s, char url[STORE_URL], const char *name);
 enum { INDEX_VERSION = 4 }; /* of the tables in index.db */
 /* 0: there are no tables yet. */
 int index_version(struct db *db, int64_t *version, struct err *err);
+/* The tables as the version before knows them: one step. */
+int index_go_back(struct db *db, int64_t to, struct err *err);
 int index_position(struct db *db, struct slog_position *at, struct counters *next, struct err *err);
 /* Open the index for writing and make its tables when it is new; read position and counters. */
 int index_open(struct store *s, struct err *err);
