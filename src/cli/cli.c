@@ -77,8 +77,10 @@ static const struct command {
 		"copied again\n"
 		"    backup DIR --list | --verify",
 		"a copy of everything, while the server goes on" },
-	{ "restore", cli_restore, PLAIN,
-		"restore DIR [--id ID] [--data DIR] [--seal FILE]    into an empty data directory",
+	{ "restore", cli_restore, ONLINE,
+		"restore DIR [--id ID] [--data DIR] [--seal FILE]    into an empty data directory\n"
+		"    restore DIR [--id ID] --account LOGIN [--folder NAME]    into the running "
+		"server",
 		"bring a backup back" },
 	{ "fsck", cli_fsck, PLAIN,
 		"fsck [--data DIR] [--repair | --rebuild]    0: all is right; 1: it is now; 4: it "

@@ -1,4 +1,5 @@
 /* restore.c - eilpost restore: a backup becomes a data directory. */
+#include "cli/restore.h"
 #include "cli/cli.h"
 #include "cli/cli_private.h"
 #include "cli/data.h"
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 struct wish {
-	const char *folder, *data, *seal;
+	const char *folder, *data, *seal, *account, *mailbox;
 	uint64_t id;
 };
 
@@ -67,20 +68,43 @@ static void say(const struct wish *w, const struct backup_result *r)
 		     " keys have to be made anew.");
 }
 
-int cli_restore(struct cli *c)
+static int run_account(struct cli *c, const struct wish *w, struct err *err)
+{
+	int from = open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+
+	if (from < 0)
+		return err_sys(err, "open", w->folder);
+	r = cli_restore_account(c, from, w->id, str_c(w->account), str_c(w->mailbox), err);
+	close(from);
+	return r;
+}
+
+static int run_whole(struct cli *c, const struct wish *w, struct err *err)
 {
 	struct backup_result out;
+
+	if (run(c, w, &out, err) < 0)
+		return -1;
+	say(w, &out);
+	return 0;
+}
+
+int cli_restore(struct cli *c)
+{
 	struct err err = ERR_INIT;
 	struct wish w = { 0 };
 	const char *arg, **value;
+	int r;
 
 	while ((arg = cli_arg(c))) {
 		const char *id = NULL;
 
-		value = strcmp(arg, "--data") == 0   ? &w.data
-			: strcmp(arg, "--seal") == 0 ? &w.seal
-			: strcmp(arg, "--id") == 0   ? &id
-						     : NULL;
+		value = strcmp(arg, "--data") == 0      ? &w.data
+			: strcmp(arg, "--seal") == 0    ? &w.seal
+			: strcmp(arg, "--account") == 0 ? &w.account
+			: strcmp(arg, "--folder") == 0  ? &w.mailbox
+			: strcmp(arg, "--id") == 0      ? &id
+							: NULL;
 		if (value) {
 			*value = cli_value(c, arg);
 			if (!*value)
@@ -95,8 +119,8 @@ int cli_restore(struct cli *c)
 	}
 	if (!w.folder)
 		return cli_usage(c, "from which folder?");
-	if (run(c, &w, &out, &err) < 0)
-		return cli_fail(c, &err);
-	say(&w, &out);
-	return EX_OK;
+	if (w.mailbox && !w.account)
+		return cli_usage(c, "the folder of which account?");
+	r = w.account ? run_account(c, &w, &err) : run_whole(c, &w, &err);
+	return r < 0 ? cli_fail(c, &err) : EX_OK;
 }

@@ -128,6 +128,35 @@ def test_under_load_what_was_answered_comes_back_elsewhere(start_demo, tmp_path)
         again.kill()
 
 
+def test_one_account_and_one_folder_come_back_into_the_running_server(start_demo, tmp_path):
+    demo = start_demo()
+    backup = str(tmp_path / "backup")
+    box = Imap(demo).login()
+    box.ok('CREATE "Work/2026"')
+    for i in range(5):
+        box.append("Work/2026", plain(f"work-{i}"), "\\Flagged" if i == 2 else "")
+        box.append("INBOX", plain(f"inbox-{i}", ("x" * 70 + "\r\n") * (5000 if i == 3 else 2)))
+    must(demo, "backup", backup)
+    box.ok('DELETE "Work/2026"')
+    box.ok("SELECT INBOX")
+    box.ok("UID STORE 2:4 +FLAGS (\\Deleted)")
+    box.ok("EXPUNGE")
+    must(demo, "restore", backup, "--account", demo.USER1, "--folder", "Work")
+    box.ok('SELECT "Work/2026"')
+    said = b" ".join(box.ok("UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])"))
+    assert re.findall(rb"Subject: (\S+)", said) == [b"work-%d" % i for i in range(5)]
+    assert said.count(b"\\Flagged") == 1
+    rows = json.loads(must(demo, "--json", "restore", backup, "--account", demo.USER1))
+    inbox = [r for r in rows if r["folder"] == "INBOX"][0]
+    assert (inbox["brought back"], inbox["there already"]) == (3, 2)
+    assert sorted(subjects(demo)[0]) == [f"inbox-{i}" for i in range(5)]
+    assert all(r["brought back"] == 0 for r in json.loads(must(demo, "--json", "restore", backup, "--account", demo.USER1)))
+    done = eilpost(demo, "restore", backup, "--account", "nobody@example.test")
+    assert done.returncode == 67 and "no account" in done.stderr
+    assert sorted(os.listdir(backup))[1:] == ["blob", "eilpost-backup", "log"]
+    box.ok("LOGOUT")
+
+
 def test_without_a_server(start_demo, tmp_path):
     demo = start_demo()
     backup = str(tmp_path / "backup")
