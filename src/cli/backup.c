@@ -1,12 +1,10 @@
 /* backup.c - eilpost backup: a copy of everything that is stored, made while the server goes on;
  * and without one. */
 #include "cli/cli.h"
-#include "cli/cli_private.h"
 #include "cli/data.h"
 #include "cli/table.h"
 
 #include "base/clock.h"
-#include "conf/conf.h"
 #include "store/backup.h"
 #include "store/snapshot.h"
 
@@ -169,18 +167,14 @@ static int make(struct cli *c, const struct wish *w, struct err *err)
 	struct backup_result out = { 0 };
 	struct err why = ERR_INIT;
 	int data = -1, to, r = -1;
+	const char *path = cli_data_path(c, err);
 	struct channel *store;
 
-	if (cli_load(c, err) < 0)
+	if (!path)
 		return -1;
-	if (conf_str(c->conf, CONF_STORE).n)
-		return err_set(err, ERR_PERM,
-			"the store is a PostgreSQL database: its own tools (pg_dump, "
-			"pg_basebackup) back it"
-			" up");
 	to = open_folder(w->folder, true, err);
 	if (to >= 0)
-		data = open_folder(conf_z(c->conf, CONF_DATA), false, err);
+		data = open_folder(path, false, err);
 	if (data >= 0) {
 		store = cli_store(c, &why);
 		r = store                        ? with_server(store, data, to, w, &out, err)

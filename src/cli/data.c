@@ -30,14 +30,27 @@ static int become_owner(int fd, const char *path, struct err *err)
 	return 0;
 }
 
+const char *cli_data_path(struct cli *c, struct err *err)
+{
+	if (cli_load(c, err) < 0)
+		return NULL;
+	if (!conf_str(c->conf, CONF_STORE).n)
+		return conf_z(c->conf, CONF_DATA);
+	err_set(err, ERR_PERM,
+		"the store is a PostgreSQL database: its own tools check and save it (pg_amcheck, "
+		"pg_dump,"
+		" pg_basebackup); keep data/seal too");
+	return NULL;
+}
+
 int cli_data_enter(struct cli *c, const char *path, struct err *err)
 {
 	int fd;
 
-	if (!path && cli_load(c, err) < 0)
-		return -1;
 	if (!path)
-		path = conf_z(c->conf, CONF_DATA);
+		path = cli_data_path(c, err);
+	if (!path)
+		return -1;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, "open", path);

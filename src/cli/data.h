@@ -9,6 +9,10 @@
  * descriptor, or -1. */
 int cli_data_enter(struct cli *c, const char *path, struct err *err);
 
+/* What is in files here; a store that is a PostgreSQL database is an error that says what to do.
+ * The configured data directory, or NULL. */
+const char *cli_data_path(struct cli *c, struct err *err);
+
 /* A small secret file, to a file that only its owner may read. */
 int cli_copy_key(int from_dir, const char *from, int to_dir, const char *to, struct err *err);
 

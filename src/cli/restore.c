@@ -1,10 +1,8 @@
 /* restore.c - eilpost restore: a backup becomes a data directory. */
 #include "cli/restore.h"
 #include "cli/cli.h"
-#include "cli/cli_private.h"
 #include "cli/data.h"
 
-#include "conf/conf.h"
 #include "store/backup.h"
 
 #include <errno.h>
@@ -33,10 +31,10 @@ static int run(struct cli *c, const struct wish *w, struct backup_result *out, s
 	const char *path = w->data;
 	int from, data = -1, r = -1;
 
-	if (!path && cli_load(c, err) < 0)
-		return -1;
 	if (!path)
-		path = conf_z(c->conf, CONF_DATA);
+		path = cli_data_path(c, err);
+	if (!path)
+		return -1;
 	from = open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (from < 0)
 		return err_sys(err, "open", w->folder);

@@ -7,8 +7,12 @@ import smtplib
 import subprocess
 import threading
 
+import pytest
+
 from conftest import PROGRAM, Demo
 from mailbox_client import Imap, plain
+
+pytestmark = pytest.mark.embedded # files of its own
 
 
 def eilpost(demo, *args):

@@ -5,6 +5,8 @@ import re
 import sqlite3
 import subprocess
 
+import pytest
+
 from conftest import PROGRAM
 from mailbox_client import Imap, plain
 
@@ -44,6 +46,17 @@ def restart(demo):
     demo.begin_test()
 
 
+@pytest.mark.postgres
+def test_a_database_is_left_to_its_own_tools(demo, tmp_path):
+    for args in ((), ("--repair",)):
+        done = fsck(demo, *args)
+        assert done.returncode == 65 and "PostgreSQL" in done.stderr
+    done = subprocess.run([PROGRAM, "--config", demo.dir + "/eilpost.conf", "backup", str(tmp_path)],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 65 and "pg_dump" in done.stderr
+
+
+@pytest.mark.embedded
 def test_a_running_server_is_looked_at_and_left_alone(demo):
     done = fsck(demo)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -52,6 +65,7 @@ def test_a_running_server_is_looked_at_and_left_alone(demo):
     assert done.returncode == 75 and "stop it first" in done.stderr
 
 
+@pytest.mark.embedded
 def test_counters_are_put_right(start_demo):
     """T128: an index that says something else than what is there."""
     demo = start_demo()
@@ -71,6 +85,7 @@ def test_counters_are_put_right(start_demo):
     assert len(demo.messages()) == 5
 
 
+@pytest.mark.embedded
 def test_an_index_made_anew_is_the_one_that_was_there(start_demo):
     """T128: the index is gone; uids, flags and UIDVALIDITY come back from the log."""
     demo = start_demo()

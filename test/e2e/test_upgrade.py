@@ -15,6 +15,8 @@ from mailbox_client import Imap
 
 MADE_BY = os.path.join(ROOT, "test", "data", "store-0003.tar.xz")
 
+pytestmark = pytest.mark.embedded # files of its own
+
 
 def eilpost(*args):
     return subprocess.run([PROGRAM, *args], capture_output=True, text=True, timeout=120)
