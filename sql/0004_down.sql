@@ -8,5 +8,6 @@ ALTER TABLE mailbox DROP COLUMN former;
 ALTER TABLE account DROP COLUMN former;
 DROP INDEX body_damaged;
 ALTER TABLE body DROP COLUMN damaged;
+ALTER TABLE body DROP COLUMN carried;
 UPDATE body SET segment = 0, place = 0 WHERE blob IS NOT NULL;
 DROP TABLE segment;

@@ -307,13 +307,13 @@ static int on_record(void *arg, const struct slog_record *r, struct err *err)
 	v->last = r->after;
 	if (r->sequence <= v->after)
 		return 0;
-	if (v->count == 0 && r->sequence != v->after + 1 && !v->lenient) {
+	if (r->sequence != v->s->at.sequence + 1 && !v->lenient) {
 		v->lenient = true;
 		v->losses++;
 		fsck_say(v->f, "rebuild.start", FSCK_NOTE, false,
-			"the log does not go back to where this begins (record %" PRIu64
-			"): mail comes back by the names that it carries",
-			v->after + 1);
+			"the log no longer has record %" PRIu64
+			": from there on mail comes back by the names that it carries",
+			v->s->at.sequence + 1);
 	}
 	/* As at a start: only a record of a later batch proves that those before are on the disk.
 	 */

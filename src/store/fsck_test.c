@@ -1,5 +1,6 @@
 /* fsck: nothing is said of a store that is whole; whatever is broken is found, and what has one
  * right answer is put right; the index made anew is the index that was there. */
+#include "store/compact.h"
 #include "store/fsck.h"
 #include "store/io.h"
 #include "store/snapshot.h"
@@ -609,6 +610,74 @@ static void mail_comes_back_by_the_names_it_carries(void **state)
 	is_clean(dir);
 }
 
+static int expunge_most(struct txn *t, void *arg, struct err *err)
+{
+	struct range_list doomed = RANGE_LIST, gone = RANGE_LIST;
+	uint64_t modseq;
+	int r;
+
+	(void)arg;
+	for (uint32_t uid = 1; uid <= 60; uid++)
+		if (uid % 5)
+			range_list_add(&doomed, uid);
+	r = entry_expunge(t, 1, 1, range_list_end(&doomed), true, &gone, &modseq, err);
+	range_list_free(&doomed);
+	range_list_free(&gone);
+	return r;
+}
+
+static int purge(struct txn *t, void *arg, struct err *err)
+{
+	(void)arg;
+	return housekeeping_run(t, NULL, err);
+}
+
+/* Most of it is dead, and what lives has moved: its first records are gone, and so is the index. */
+static void compacted_mail_comes_back_by_the_names_it_carries(void **state)
+{
+	const struct store_options o = { .segment_bytes = 128 << 10, .retention = -10 };
+	struct store *s = open_store_with(test_dir(state), &o);
+	struct compact_report done = { 0 };
+	int dir = test_dir(state);
+	static char body[9000];
+	struct findings all;
+	char kept[64];
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	for (unsigned i = 1; i <= 60; i++) {
+		snprintf(body, sizeof body, "mail %u.", i);
+		memset(body + strlen(body), 'x', sizeof body - 1 - strlen(body));
+		must_mail(s, 100 + i, "ann@example.org", body);
+	}
+	if (change(s, expunge_most, NULL, &err) < 0)
+		fail_msg("%s", err.msg);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(change(s, purge, NULL, &err), 0);
+	assert_int_equal(store_compact(s, &done, &err), 0);
+	assert_true(done.moved > 3 && done.segments > 2);
+	store_close(&s);
+	is_clean(dir);
+	drop_index(dir);
+	drop_snapshots(dir);
+	assert_int_not_equal(faccessat(dir, "log/0000000001.seg", F_OK, 0), 0);
+	all = run_fsck(dir, false, true);
+	assert_int_equal(all.r.wrong, all.r.repaired);
+	is_clean(dir);
+	s = open_store(state);
+	for (uint32_t uid = 5; uid <= 60; uid += 5) {
+		struct buf text = BUF(1 << 14);
+		uint64_t size;
+
+		assert_int_equal(
+			entry_read(&s->txn.view, 1, 1, uid, 0, 9500, &text, &size, &err), 0);
+		snprintf(kept, sizeof kept, "mail %u.", uid);
+		assert_true(str_search(buf_str(&text), str_c(kept)) < text.n);
+		buf_free(&text);
+	}
+	store_close(&s);
+}
+
 static int calls, failing;
 static int fail_nth(void *arg, enum io_op op, const char *name, const char *to, uint64_t offset,
 	struct str data)
@@ -660,6 +729,7 @@ int main(void)
 		TEST(a_damaged_log_is_passed_over),
 		TEST(an_index_ahead_of_the_log_goes_on),
 		TEST(mail_comes_back_by_the_names_it_carries),
+		TEST(compacted_mail_comes_back_by_the_names_it_carries),
 	};
 
 	log_capture(test_quiet, NULL);
