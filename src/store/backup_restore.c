@@ -329,6 +329,7 @@ int backup_verify(int from, uint64_t id, const struct fsck_options *told, struct
 	for (size_t i = 0; i < m.n; i++)
 		verify_file(from, &m.v[i], told, out);
 	manifest_free(&m);
-	/* Files that are not what was saved are told; what that means for mail, fsck says after a restore. */
+	/* Files that are not what was saved are told; what that means for mail, fsck says after a
+	 * restore. */
 	return out->wrong ? 0 : verify_whole(from, id, told, out, err);
 }

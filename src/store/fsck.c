@@ -70,8 +70,9 @@ static int find_safe(struct fsck *f, struct err *err)
 	struct snapshot kept[SNAPSHOTS_KEPT];
 	int n = snapshot_list(f->dir, kept, SNAPSHOTS_KEPT, err);
 
-	if (n > 0)
-		f->safe_sequence = kept[n - 1].sequence;
+	for (int i = 0; i < n; i++)
+		if (i == 0 || kept[i].sequence < f->safe_sequence)
+			f->safe_sequence = kept[i].sequence;
 	return n < 0 ? -1 : 0;
 }
 

@@ -373,6 +373,21 @@ static struct where body_place(int dir, const char *which)
 	return (struct where){ (uint64_t)segment, (uint64_t)place };
 }
 
+static struct where last_record(int dir)
+{
+	struct err err = ERR_INIT;
+	struct db *db = NULL;
+	int64_t segment = 0, place = 0;
+	char url[100];
+
+	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/index.db", dir);
+	assert_int_equal(db_open(&db, url, DB_READ, &err), 0);
+	db_int(db, &segment, "SELECT segment FROM log_position", DB_NOARGS, &err);
+	db_int(db, &place, "SELECT last_offset + 60 FROM log_position", DB_NOARGS, &err);
+	db_close(&db);
+	return (struct where){ (uint64_t)segment, (uint64_t)place };
+}
+
 static void flip(int dir, struct where w)
 {
 	char name[40], c;
@@ -423,13 +438,19 @@ static void made_anew_from_the_log_it_is_the_same(void **state)
 	buf_free(&before);
 }
 
-static void snapshot_and_more(void **state, struct snapshot *made, const char *later)
+static void must_snapshot(struct store *s, struct snapshot *made)
 {
-	struct store *s = open_store(state);
 	struct err err = ERR_INIT;
 
 	if (store_snapshot(s, made, &err) < 0)
 		fail_msg("%s", err.msg);
+}
+
+static void snapshot_and_more(void **state, struct snapshot *made, const char *later)
+{
+	struct store *s = open_store(state);
+
+	must_snapshot(s, made);
 	must_mail(s, (uint64_t)later[0] * 1000, "ann@example.org", later);
 	store_close(&s);
 }
@@ -550,18 +571,26 @@ static void an_index_ahead_of_the_log_goes_on(void **state)
 	struct findings all;
 	struct where lost;
 	struct box_test b;
+	struct err err = ERR_INIT;
 	struct store *s;
 
+	struct snapshot ahead[2];
+
 	fill_and_close(state);
+	snapshot_and_more(state, &ahead[0], "kept");
+	snapshot_and_more(state, &ahead[0], "lost!");
 	s = open_store(state);
-	must_mail(s, 201, "ann@example.org", "kept");
-	must_mail(s, 202, "ann@example.org", "lost!");
+	must_snapshot(s, &ahead[0]);
+	add_account(s, "eve@example.org"); /* and this with what was lost */
+	must_snapshot(s, &ahead[1]);
 	store_close(&s);
 	lost = body_place(dir, "id = (SELECT max(id) FROM body)");
 	flip(dir, lost);
+	flip(dir, last_record(dir));
 	all = run_fsck(dir, false, false);
 	assert_non_null(strstr(all.checks, "log.position"));
 	run_fsck(dir, true, false);
+	assert_int_equal(snapshot_list(dir, ahead, 2, &err), 1);
 	s = open_store(state);
 	must_mail(s, 203, "bob@example.org", "new");
 	box(s, "bob@example.org", "INBOX", &b);
@@ -569,6 +598,9 @@ static void an_index_ahead_of_the_log_goes_on(void **state)
 	store_close(&s);
 	all = run_fsck(dir, false, false);
 	assert_string_equal(all.checks, " body.damage"); /* of the one that is lost */
+	drop_index(dir); /* and the snapshot that was made is one to begin from */
+	all = run_fsck(dir, false, true);
+	assert_string_equal(all.checks, " body.damage");
 }
 
 /* The first segments are gone, and there is no snapshot: mail comes back by the names in it. */

@@ -42,10 +42,13 @@ static void make_name(struct snapshot *s)
 		s->sequence);
 }
 
+/* By time: after a log was passed over whose end was lost, a newer one has a lower number. */
 static int newer_first(const void *a, const void *b)
 {
 	const struct snapshot *x = a, *y = b;
 
+	if (x->made != y->made)
+		return x->made < y->made ? 1 : -1;
 	return x->sequence < y->sequence ? 1 : x->sequence > y->sequence ? -1 : 0;
 }
 
@@ -66,7 +69,7 @@ int snapshot_list(int dir, struct snapshot *out, size_t max, struct err *err)
 			!S_ISREG(st.st_mode))
 			continue;
 		make_name(&all[n]);
-		all[n++].made = st.st_mtime;
+		all[n++].made = st.st_mtim.tv_sec * CLOCK_SEC + st.st_mtim.tv_nsec;
 	}
 	closedir(d);
 	if (got < 0)
@@ -111,7 +114,9 @@ static int drop_old(int dir, struct err *err)
 int snapshot_copy(int dir, int main_file, uint64_t segment, uint64_t sequence, struct snapshot *out,
 	struct err *err)
 {
-	*out = (struct snapshot){ .segment = segment, .sequence = sequence, .made = clock_wall() };
+	*out = (struct snapshot){
+		.segment = segment, .sequence = sequence, .made = clock_wall() * CLOCK_SEC
+	};
 	make_name(out);
 	if (io_mkdir(dir, "snapshot", err) < 0 || io_flush_dir(dir, ".", err) < 0 ||
 		copy_to(dir, main_file, out, err) < 0) {
@@ -127,9 +132,14 @@ int snapshot_copy(int dir, int main_file, uint64_t segment, uint64_t sequence, s
 
 static void take_note(struct snapshots *n, const struct snapshot *kept, int count)
 {
+	uint64_t held = UINT64_MAX;
+
+	for (int i = 0; i < count; i++)
+		if (kept[i].segment < held)
+			held = kept[i].segment;
 	pthread_mutex_lock(&n->lock);
 	n->newest = count > 0 ? kept[0] : (struct snapshot){ 0 };
-	atomic_store(&n->held, count > 0 ? kept[count - 1].segment : UINT64_MAX);
+	atomic_store(&n->held, held);
 	pthread_mutex_unlock(&n->lock);
 }
 
@@ -148,7 +158,7 @@ int snapshot_start(struct store *s, struct err *err)
 	if (n->fd < 0 || count < 0)
 		return -1;
 	take_note(n, kept, count);
-	age = count && kept[0].made <= now ? now - kept[0].made : 0;
+	age = count && kept[0].made / CLOCK_SEC <= now ? now - kept[0].made / CLOCK_SEC : 0;
 	n->due = clock_after((age < EVERY ? EVERY - age : 0) * CLOCK_SEC);
 	return 0;
 }

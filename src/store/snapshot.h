@@ -15,7 +15,7 @@ enum { SNAPSHOT_NAME = 64, SNAPSHOTS_KEPT = 2 };
 struct snapshot {
 	char name[SNAPSHOT_NAME]; /* "snapshot/0000000003-00000000000000001234.db" */
 	uint64_t segment, sequence;
-	int64_t made; /* seconds since 1970 */
+	int64_t made; /* nanoseconds since 1970 */
 };
 
 /* The newest first, at most `max` of them. How many; 0 when there is no folder. */
