@@ -29,7 +29,7 @@ static struct store *open_at(int dir)
 static struct backup_result back_up(struct store *s, int data, int to, unsigned keep)
 {
 	struct backup_mark mark = { 0 };
-	struct backup_result r;
+	struct backup_result r = { 0 };
 	struct err err = ERR_INIT;
 
 	store_hold(s);
@@ -186,7 +186,7 @@ static void a_store_that_was_brought_back_backs_up_into_the_same_folder(void **s
 
 static void flip(int dir, const char *name, off_t at)
 {
-	char c;
+	char c = 0;
 	int fd = openat(dir, name, O_RDWR);
 
 	assert_true(fd >= 0 && pread(fd, &c, 1, at) == 1);
