@@ -11,9 +11,10 @@ import tarfile
 import pytest
 
 from conftest import PROGRAM, ROOT, Demo
-from mailbox_client import Imap
+from mailbox_client import Imap, plain
 
 MADE_BY = os.path.join(ROOT, "test", "data", "store-0003.tar.xz")
+SHORT = b"\xe1" # how the short form of facts begins
 
 pytestmark = pytest.mark.embedded # files of its own
 
@@ -54,12 +55,17 @@ def mail_of(demo):
     return found
 
 
-def check_mail(demo):
+def facts_of(data):
+    with contextlib.closing(sqlite3.connect(data + "/index.db")) as db:
+        return [bytes(facts) for facts, in db.execute("SELECT facts FROM body")]
+
+
+def check_mail(demo, archived=1):
     found = mail_of(demo)
     assert [uid for uid, *_ in found["INBOX"]] == [b"%d" % u for u in (1, 2, 3, 4, 7, 8, 9, 10, 11, 12)]
     assert found["INBOX"][2][1] == rb"\Seen \Flagged $Work"
     assert int(found["INBOX"][5][2]) > 300000 # a file of its own
-    assert len(found["Projects/One"]) == 3 and len(found["Archive"]) == 1
+    assert len(found["Projects/One"]) == 3 and len(found["Archive"]) == archived
     bodies = demo.messages()
     assert sum(b"line 7\r\n" in m for m in bodies) == 1
     done = eilpost("--config", demo.dir + "/eilpost.conf", "--json", "queue")
@@ -92,16 +98,21 @@ def test_it_goes_back_one_version_and_forth_again(old, tmp_path):
     done = eilpost("fsck", "--data", str(tmp_path / "copy"), "--rebuild")
     assert format_of(data) == 3 and format_of(tmp_path.as_posix() + "/copy") == 4, done.stdout + done.stderr
     demo = Demo(old)
+    box = Imap(demo).login()
+    box.append("Archive", plain("by the new version", "x\r\n" * 10))
+    box.ok("LOGOUT")
     demo.stop()
     assert format_of(data) == 4
+    assert any(facts.startswith(SHORT) for facts in facts_of(data))
     assert eilpost("fsck", "--data", data, "--to-format", "2").returncode != 0
     done = eilpost("fsck", "--data", data, "--to-format", "3")
     assert done.returncode == 0, done.stderr
     assert columns(data + "/index.db") == before
+    assert not any(facts.startswith(SHORT) for facts in facts_of(data))
     demo.start()
     try:
         demo.begin_test()
-        check_mail(demo)
+        check_mail(demo, archived=2)
         demo.end_test()
         demo.stop()
     finally:
