@@ -56,7 +56,7 @@ struct peer {
 	struct map handles, intakes, leases; /* by number */
 	size_t works;
 	uint64_t alone; /* the account on which it has such a handle, until it is freed; 0: none */
-	bool holds; /* for its backup nothing is removed */
+	bool holds;     /* for its backup nothing is removed */
 };
 
 struct lease_of_peer {
