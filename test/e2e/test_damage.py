@@ -8,6 +8,8 @@ import pytest
 from mailbox_client import Imap, literals, plain
 from test_recipients import command
 
+pytestmark = pytest.mark.embedded
+
 
 def flip(demo, mark):
     """One bit, some bytes behind the mark, wherever the store has put it."""

@@ -19,6 +19,8 @@ from raw import Raw, submit
 from test_courier import Sink, text, token
 from test_undelete import command, run
 
+pytestmark = pytest.mark.embedded
+
 MEGA = 1 << 20
 RESERVE = 16 * MEGA
 SETTINGS = ("store.segment=1MB", f"store.reserve={RESERVE >> 20}MB")
