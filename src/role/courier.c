@@ -122,7 +122,15 @@ struct job *dest_take(struct dest *d)
 			j->busy = true;
 			return j;
 		}
-		job_free(&j); /* the store will lease it anew */
+		/* The store will lease it anew; one that holds it still is told that it may. */
+		if (link_channel(d->c->store, j->generation)) {
+			j->busy = true;
+			job_settle(
+				j, RCPT_RELEASED, 0, "4.0.0", STR("its lease has ended"), STR(""));
+			job_finish(j);
+		} else {
+			job_free(&j);
+		}
 	}
 	return NULL;
 }
@@ -357,12 +365,25 @@ static int64_t wait_until(const struct courier *c)
 	return clock_after((left > 0 ? left : 1) * CLOCK_SEC);
 }
 
+/* Leases of the store before hold as long as it said. This one has said nothing yet. */
+static void jobs_stay_until(struct courier *c)
+{
+	struct job *j;
+	size_t pos = 0;
+
+	while ((j = map_next(&c->rcpts, &pos)))
+		if (!j->until)
+			j->until = c->until;
+	c->until = 1;
+}
+
 /* A new channel has no leases: ask at once. */
 static void store_state(void *arg, bool up)
 {
 	struct courier *c = arg;
 
 	if (up) {
+		jobs_stay_until(c);
 		c->due = true;
 		signal_raise(&c->work);
 	}
@@ -372,9 +393,15 @@ static void store_says(void *arg, struct request *req)
 {
 	struct courier *c = arg;
 
+	struct store_leases_until m;
+	struct err err = ERR_INIT;
+
 	if (req->type == MSG_store_due) {
 		c->due = true;
 		signal_raise(&c->work);
+	} else if (req->type == MSG_store_leases_until &&
+		store_leases_until_get(req->body, &m, &err) == 0) {
+		c->until = m.until;
 	}
 	request_free(&req);
 }

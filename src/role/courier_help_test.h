@@ -257,16 +257,26 @@ static bool is_to(const char *rcpt, const char *who)
 	return strncmp(rcpt, who, strlen(who)) == 0;
 }
 
-static void read_message(struct conn *c)
+/* Has its end come? */
+static bool read_message(struct conn *c)
 {
 	struct err why;
 	struct str line;
-	int bytes = 0;
+	int bytes = 0, got;
 
 	conn_write(c, STR("354 go\r\n"));
-	while (conn_read_line(c, 1000, LINE_CRLF, &line, &why) == 0 && !str_eq(line, STR(".")))
+	while ((got = conn_read_line(c, 1000, LINE_CRLF, &line, &why)) == 0 &&
+		!str_eq(line, STR(".")))
 		bytes += (int)line.n + 2;
 	body_bytes = bytes;
+	return got == 0;
+}
+
+static void say_until(int64_t until)
+{
+	const struct store_leases_until m = { .until = until };
+
+	assert_int_equal(store_leases_until_send(store.ch, &m, &err), 0);
 }
 
 /* One command; false ends the connection. */
@@ -287,7 +297,12 @@ static bool serve_line(struct conn *c, struct str line, char *rcpt, size_t size)
 			conn_write(c, STR("554 no recipients\r\n"));
 			return true;
 		}
-		read_message(c);
+		if (is_to(rcpt, "paused")) { /* its lease runs out before the text is on its way */
+			say_until(1);
+			(void)task_sleep(clock_after(100 * CLOCK_MSEC), &why);
+		}
+		if (!read_message(c))
+			return false;
 		received++;
 		if (is_to(rcpt, "slow")) {
 			signal_raise(&at_dot);
@@ -417,6 +432,7 @@ static void around_test(void *arg)
 	task_yield();
 	dns = join(&dns_link, dns_asked);
 	store.ch = join(&store_link, store_asked);
+	say_until(NEVER);
 	test();
 	role.stopping = true;
 	role.stop_by = clock_after(10 * CLOCK_SEC);

@@ -199,9 +199,14 @@ int job_new(struct courier *c, const struct store_lease_item *item, uint64_t gen
 	return 0;
 }
 
+bool job_is_leased(const struct job *j)
+{
+	return clock_mono() < (j->until ? j->until : j->c->until);
+}
+
 bool job_is_void(const struct job *j)
 {
-	return !link_channel(j->c->store, j->generation);
+	return !link_channel(j->c->store, j->generation) || !job_is_leased(j);
 }
 
 /* ---- outcomes ---- */

@@ -2,6 +2,7 @@
 #include "role/courier_private.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "mail/convert.h"
 #include "smtp/client.h"
 
@@ -85,6 +86,11 @@ static int read_body(void *arg, struct str *piece, struct err *err)
 {
 	struct message *m = arg;
 
+	if (!job_is_leased(m->j)) {
+		log_event(LOG_WARN, "courier.lease_ended", L_U64("message", m->j->message),
+			L_Z("remote", m->remote));
+		return err_set(err, ERR_TEMP, "the lease has ended: another machine may send it");
+	}
 	return m->convert ? read_converted(m, piece, err) : read_stored(m, piece, err);
 }
 
@@ -286,6 +292,10 @@ static bool transact(struct message *m, struct err *err)
 {
 	bool any = false;
 
+	if (!job_is_leased(m->j)) {
+		err_set(err, ERR_TEMP, "the lease has ended");
+		return false;
+	}
 	name_rcpts(m);
 	rewind_body(m);
 	m->mail.by_seconds = m->j->deliver_by - clock_wall();

@@ -50,6 +50,7 @@ struct courier {
 	size_t jobs, sessions, recording, unrecorded;
 	struct signal work; /* something is due, or there is room again */
 	int64_t sweep_at;
+	int64_t until; /* clock_mono() until which leases of this store hold */
 	bool due;
 	int64_t next_due; /* wall clock, seconds; 0: nothing waits */
 	int64_t v6_bad_until;
@@ -89,8 +90,9 @@ struct job {
 	uint64_t lease, generation, message, size;
 	struct str sender, envid, domain;
 	int64_t arrived, taken; /* wall clock; taken: monotonic */
-	int64_t since;          /* from when on it may be delivered: arrival, or later (RFC 4865) */
-	int64_t deliver_by;     /* RFC 2852: seconds, 0: no such time */
+	int64_t until;      /* of a store before this one: its last word; 0: what this one says */
+	int64_t since;      /* from when on it may be delivered: arrival, or later (RFC 4865) */
+	int64_t deliver_by; /* RFC 2852: seconds, 0: no such time */
 	uint32_t flags;
 	uint8_t ret, body_type, by_mode;
 	int8_t priority;
@@ -110,6 +112,8 @@ int job_new(struct courier *c, const struct store_lease_item *item, uint64_t gen
 	struct job **out, struct err *err);
 void job_free(struct job **j);
 bool job_is_void(const struct job *j); /* its lease has ended, and nothing has been sent */
+/* Whether it may be sent still; asked before the text, all along it, and before its end (T174). */
+bool job_is_leased(const struct job *j);
 /* A text that lives as long as the job, printable, cut to TEXT_MAX. */
 struct str job_text(struct job *j, struct str s);
 /* RFC 2852 4.1: it was to be returned at a time, and that has come. */

@@ -226,7 +226,7 @@ static void give_back(struct session *s, struct job *j)
 		j->busy = false;
 		dest_put_back(s->d, j);
 	} else if (job_is_void(j)) {
-		job_settle(j, RCPT_RELEASED, 0, "4.0.0", STR("the store has restarted"), STR(""));
+		job_settle(j, RCPT_RELEASED, 0, "4.0.0", STR("its lease has ended"), STR(""));
 		job_finish(j);
 	} else if (j->tries < TRIES_MAX && elsewhere) {
 		j->tries++;

@@ -170,6 +170,7 @@ static void restart_store(void)
 		store.mail[i].leased = false;
 	store.deaf = false;
 	store.ch = join(&store_link, store_asked);
+	say_until(NEVER);
 }
 
 static void restarts_during_dot(void)
@@ -191,6 +192,21 @@ static void what_was_on_the_wire_when_the_store_restarted_is_not_sent_twice(void
 	add_mail("ann@example.test", "slow@a.test");
 	with_courier(restarts_during_dot, "");
 	assert_string_equal(trace, "leased again, slow@a.test delivered 2.0.0; received 1");
+}
+
+static void lease_runs_out(void)
+{
+	show_all();
+	add("received %d", received);
+}
+
+/* T174: somebody else may have it now. The store would refuse the result as well. */
+static void a_lease_that_has_run_out_ends_the_message_before_its_end(void **state)
+{
+	(void)state;
+	add_mail("ann@example.test", "paused@a.test");
+	with_courier(lease_runs_out, "");
+	assert_string_equal(trace, "paused@a.test released 4.0.0; received 0");
 }
 
 static void restarts_during_result(void)
@@ -227,6 +243,7 @@ int main(void)
 		cmocka_unit_test(a_server_that_hangs_up_in_between_is_called_again),
 		cmocka_unit_test(a_message_that_breaks_connections_is_put_off),
 		cmocka_unit_test(a_dead_host_defers_all_that_waits_for_it),
+		cmocka_unit_test(a_lease_that_has_run_out_ends_the_message_before_its_end),
 		cmocka_unit_test(what_was_on_the_wire_when_the_store_restarted_is_not_sent_twice),
 		cmocka_unit_test(a_result_that_was_lost_with_the_store_is_told_again),
 	};

@@ -85,6 +85,7 @@ int front_expunge(
 struct front_try {
 	struct channel *ch;
 	int64_t deadline;
+	int64_t away_until; /* from when on a store that keeps going away is not waited for */
 	uint64_t generation;
 	int result;
 	unsigned repeats;

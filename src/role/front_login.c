@@ -212,11 +212,12 @@ bool front_try(struct front_try *t, struct front *f, struct front_login *login, 
 		return false;
 	} else if (err->kind != ERR_CLOSED) {
 		return false;
-	} else if (clock_mono() >= t->deadline) {
+	} else if (clock_mono() >= t->deadline || (t->repeats && clock_mono() >= t->away_until)) {
 		err_set(err, ERR_TEMP, "the store keeps going away");
 		return false;
-	} else {
-		t->repeats++;
+	} else if (t->repeats++ == 0) {
+		/* T183: its database may be away, and it comes and goes meanwhile. */
+		t->away_until = clock_after(LINK_PATIENCE * CLOCK_SEC);
 	}
 	t->result = -1;
 	*handle = 0;

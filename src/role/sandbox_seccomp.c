@@ -53,8 +53,9 @@ static const struct {
 			NR(statx), NR(getcwd), NR(umask), NR(utimensat), NR(copy_file_range),
 			NR(dup)) },
 	{ MAY_CONNECT, CALLS(NR(connect)) },
-	/* After a write to a closed TLS connection libpq takes the SIGPIPE away. */
-	{ MAY_SPEAK, CALLS(NR(rt_sigpending), NR(rt_sigtimedwait)) },
+	/* After a write to a closed TLS connection libpq takes the SIGPIPE away. The pipe wakes the
+	 * thread that listens. */
+	{ MAY_SPEAK, CALLS(NR(rt_sigpending), NR(rt_sigtimedwait), NR(pipe2)) },
 	{ MAY_RESOLVE,
 		CALLS(NR(connect), NR(bind), NR(sendmmsg), NR(recvmmsg), NR(pipe2), NR(eventfd2),
 			NR(epoll_create1), NR(dup)) },

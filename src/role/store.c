@@ -249,6 +249,28 @@ void store_say_due(struct store_role *s)
 			(void)store_due_send(p->ch, &m, &err);
 }
 
+static void say_until(struct store_role *s, struct peer *p)
+{
+	const struct store_leases_until m = { .until = s->leases_until };
+	struct err err = ERR_INIT;
+
+	if (p->who == WHO_COURIER && p->ch)
+		(void)store_leases_until_send(p->ch, &m, &err);
+}
+
+/* T174: a courier that was stopped, or whose store cannot renew them, does not go on with leases
+ * that have run out. */
+static void watch_leases(struct store_role *s)
+{
+	int64_t until = store_leases_end(s->store);
+
+	if (until == s->leases_until)
+		return;
+	s->leases_until = until;
+	for (struct peer *p = s->peers; p; p = p->next)
+		say_until(s, p);
+}
+
 static void finish(struct work *w)
 {
 	struct store_job *job = &w->job;
@@ -445,8 +467,10 @@ static void on_peer(void *arg, uint32_t who, uint32_t number, int fd)
 	if (p->next)
 		p->next->at = &p->next;
 	s->peers = p;
-	if (who == WHO_COURIER)
+	if (who == WHO_COURIER) {
+		say_until(s, p);
 		store_say_due(s);
+	}
 }
 
 /* ---- life ---- */
@@ -462,6 +486,7 @@ static void clock_task(void *arg)
 		store_grants_expire(s);
 		store_alarm_rest(s);
 		store_map_renew(s);
+		watch_leases(s);
 		if (s->next_due <= clock_wall()) {
 			s->next_due = QUEUE_NEVER;
 			store_say_due(s);
@@ -530,6 +555,7 @@ static int serve(struct store_role *s, struct err *err)
 	if (task_spawn(s->role->group, "finished jobs", finish_task, s, err) < 0 ||
 		task_spawn(s->role->group, "store clock", clock_task, s, err) < 0)
 		return -1;
+	s->leases_until = store_leases_end(s->store); /* the first thing that couriers are told */
 	role_on_peer(s->role,
 		WHO_MX | WHO_SUBMIT | WHO_MAILBOX | WHO_VAULT | WHO_COURIER | WHO_OPERATOR |
 			WHO_MASTER,

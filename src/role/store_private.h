@@ -108,7 +108,8 @@ struct store_role {
 	struct grant *oldest, **youngest;
 	uint64_t last_peer;
 	size_t buffered, listed, works;
-	int64_t next_due; /* seconds since 1970; when to wake the courier */
+	int64_t leases_until; /* what couriers were told */
+	int64_t next_due;     /* seconds since 1970; when to wake the courier */
 	struct signal due, idle;
 	pthread_mutex_t foreign_lock; /* guards: */
 	struct changes foreign;       /* what other nodes have committed and nobody was told */

@@ -75,6 +75,8 @@ static int shared_open(struct store *s, struct err *err)
 	/* Durable with the commit of their message, which comes later in the same log. */
 	if (db_exec(h->side, "SET synchronous_commit = off", DB_NOARGS, err) < 0)
 		return -1;
+	h->leases_next = clock_after((NODE_SECONDS - NODE_MARGIN) * CLOCK_SEC);
+	atomic_store(&h->leases_end, h->leases_next);
 	return shared_connect(s, &h->listen, DB_WRITE, err) < 0 || notes_open(s, err) < 0 ||
 			put_node(s, err) < 0
 		? -1
@@ -138,6 +140,8 @@ static int lock_counters(struct store *s, struct err *err)
 	return got == 1 ? 0 : -1;
 }
 
+/* T174: who was asleep for so long that others have buried it has no leases any more, and its
+ * courier must not go on as if it had: the next process is another node. */
 static int renew(struct store *s, struct err *err)
 {
 	struct shared *h = s->shared;
@@ -145,7 +149,13 @@ static int renew(struct store *s, struct err *err)
 	if (h->now < h->renewed + NODE_RENEW && h->now >= h->renewed)
 		return 0;
 	h->renewed = h->now;
-	return put_node(s, err);
+	h->leases_next = clock_after((NODE_SECONDS - NODE_MARGIN) * CLOCK_SEC);
+	if (db_exec(s->index, "UPDATE node SET until = " SHARED_NOW " + $2 WHERE id = $1",
+		    DB_ARGS(ID(h->node), DB_I(NODE_SECONDS)), err) < 0)
+		return -1;
+	return db_changes(s->index)
+		? 0
+		: err_set(err, ERR_CLOSED, "other machines have taken this one for dead");
 }
 
 static int shared_begin(struct store *s, struct err *err)
@@ -218,6 +228,7 @@ static int shared_commit(struct store *s, const struct batch *b, struct err *err
 	if ((s->shared->changed && save_counters(s, err) < 0) || notes_send(s, b, err) < 0 ||
 		db_commit(s->index, err) < 0)
 		return err_wrap(err, "commit");
+	atomic_store(&s->shared->leases_end, s->shared->leases_next);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 enum {
 	NODE_SECONDS = 60, /* a node that is silent for that long is dead */
 	NODE_RENEW = 15,   /* seconds after which it says that it is not */
+	NODE_MARGIN = 10,  /* before the end of its leases it does not rely on them any more */
 };
 
 struct shared {
@@ -22,8 +23,10 @@ struct shared {
 	/* The writer's thread. */
 	int64_t now; /* of the database, when this batch began; seconds since 1970 */
 	int64_t renewed, tidied;
-	unsigned jobs; /* of this batch */
-	bool changed;  /* it must be saved, or has read what may not be on the standby yet */
+	int64_t leases_next; /* clock_mono() until which leases hold once this batch is there */
+	_Atomic int64_t leases_end; /* the same of the last one that is */
+	unsigned jobs;              /* of this batch */
+	bool changed; /* it must be saved, or has read what may not be on the standby yet */
 
 	pthread_t thread;
 	int stop[2];

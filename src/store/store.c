@@ -6,6 +6,7 @@
 #include "store/engine.h"
 #include "store/io.h"
 #include "store/queue.h"
+#include "store/shared.h"
 #include "store/store_private.h"
 
 #include <errno.h>
@@ -200,6 +201,11 @@ void view_close(struct view *v)
 {
 	db_close(&v->db);
 	body_cache_free(&v->cache);
+}
+
+int64_t store_leases_end(struct store *s)
+{
+	return s->shared ? atomic_load(&s->shared->leases_end) : INT64_MAX;
 }
 
 bool store_is_behind(struct store *s)

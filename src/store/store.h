@@ -116,6 +116,10 @@ enum store_standby {
 	STORE_STANDBY_UNSEEN
 };
 
+/* clock_mono() until which leases (queue.h) hold for certain; INT64_MAX: as long as the process
+ * lives. Any thread. */
+int64_t store_leases_end(struct store *s);
+
 struct store_figures {
 	uint64_t commits, batches;
 	uint64_t free_bytes, log_bytes; /* 0 where there is no log of ours */

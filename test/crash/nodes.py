@@ -67,7 +67,7 @@ class Loop(kill.Loop):
             if c.error:
                 raise demo_module.Failed(c.error)
         self.passed += 1
-        self.primary.synchronous(self.standby)
+        self._new_standby()
 
     def _store(self):
         self._role("store")
@@ -111,10 +111,13 @@ class Loop(kill.Loop):
             while self._store_of(node) in (old, None) and time.monotonic() < until:
                 time.sleep(0.02)
             node.wait_roles(self.roles, BACK_IN)
-        port = self.primary.port
-        self.primary.remove()
-        self.primary = self.standby
-        self.standby = self.primary.standby(safe=True, port=port)
+
+    def _new_standby(self):
+        """Where the old primary was, so that the address still names it."""
+        old, self.primary, self.standby = self.primary, self.standby, None
+        old.remove()
+        self.standby = self.primary.standby(safe=True, port=old.port)
+        self.primary.synchronous(self.standby)
 
     @staticmethod
     def _store_of(node):
@@ -139,9 +142,9 @@ class Loop(kill.Loop):
             return True
         pid = int(e.fields["pid"]) if e.fields.get("pid", "").isdigit() else 0
         lately = {who for who, _, _ in self.outages[-4:]} | {"failover"}
-        if e.name in ("role.ended", "role.failed", "store.fatal", "store.shared"):
+        if e.name in ("role.ended", "role.failed", "store.fatal"):
             return pid in node.killed or "failover" in lately
-        return e.name == "role.orphaned" or self._expected(e) or e.name == "courier.unrecorded"
+        return e.name in ("role.orphaned", "store.node_dead") or self._expected(e) or e.name == "courier.unrecorded"
 
     def reconcile(self, when, last=False):
         super().reconcile(when, last)

@@ -19,7 +19,7 @@ from sink import Sink
 
 pytestmark = pytest.mark.postgres
 
-AWAY = (r"error (store\.|role\.(failed|ended) .*name=store)", r"role\.ended .*name=store")
+AWAY = (r"error (store\.|role\.(failed|ended) .*name=store)", r"role\.ended .*name=store", r"store\.node_dead")
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def expect_away(demo):
 # ---- the database is away ----------------------------------------------------------------------
 
 
-def test_a_server_waits_for_its_database(start_demo, server):
+def test_a_server_waits_for_its_database(server, start_demo):
     """T095, T164: said once in the log, and in a sentence by status; nobody has to start anything."""
     demo = start_demo("store=" + server.fresh())
     demo.stop()
@@ -108,7 +108,7 @@ def restarts(demo):
     return int(rows[0]) if rows else 0
 
 
-def test_sessions_outlive_a_database_that_comes_back(start_demo, server):
+def test_sessions_outlive_a_database_that_comes_back(server, start_demo):
     """T183: whoever waits for an answer meanwhile gets it, and mail is there once."""
     demo = start_demo("store=" + server.fresh())
     expect_away(demo)
@@ -128,7 +128,7 @@ def test_sessions_outlive_a_database_that_comes_back(start_demo, server):
     assert sum(mark.encode() in m for m in demo.messages()) == 1
 
 
-def test_who_cannot_commit_says_try_later(start_demo, server):
+def test_who_cannot_commit_says_try_later(server, start_demo):
     """T179, T183: 451 and NO, never a promise, after the half minute that fronts wait."""
     demo = start_demo("store=" + server.fresh())
     expect_away(demo)
@@ -151,7 +151,7 @@ def test_who_cannot_commit_says_try_later(start_demo, server):
         assert not [m for m in demo.messages() if mark.encode() in m]
 
 
-def test_the_password_of_the_database_is_nowhere_to_be_read(start_demo, server, tmp_path):
+def test_the_password_of_the_database_is_nowhere_to_be_read(server, start_demo, tmp_path):
     """T038: not in process lists, the log, the settings, the status; a wrong one is told plainly."""
     word = "s3cret/" + uuid.uuid4().hex + "?&%"
     url = server.fresh()
@@ -193,7 +193,7 @@ def take_seal(first, folder):
     shutil.copy(first + "/ca.pem", folder + "/ca.pem")
 
 
-def test_another_sealing_key_is_refused(start_demo, server):
+def test_another_sealing_key_is_refused(server, start_demo):
     """T167: with the sentence that says what to do."""
     url = server.fresh()
     start_demo("store=" + url)
@@ -205,7 +205,7 @@ def test_another_sealing_key_is_refused(start_demo, server):
 
 
 @pytest.fixture
-def pair(start_demo, server):
+def pair(server, start_demo):
     """Two machines, one database; mail for far.test goes to a sink."""
     with Sink() as sink:
         settings = ("store=" + server.fresh(), f"route.far.test=smtp://127.0.0.1:{sink.port}")
