@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REPAIRS = 4 };
+enum { REPAIRS = 5 };
 
 struct check {
 	const char *name;
@@ -193,7 +193,9 @@ static const struct check checks[] = {
 		" UNION SELECT account FROM correspondent) t WHERE " NO_ACCOUNT("t"),
 		{ "DELETE FROM identity AS t WHERE " NO_ACCOUNT("t"),
 			"DELETE FROM subscription AS t WHERE " NO_ACCOUNT("t"),
-			"DELETE FROM thread_key AS t WHERE " NO_ACCOUNT("t") } },
+			"DELETE FROM thread_key AS t WHERE " NO_ACCOUNT("t"),
+			"DELETE FROM sending AS t WHERE " NO_ACCOUNT("t"),
+			"DELETE FROM correspondent AS t WHERE " NO_ACCOUNT("t") } },
 
 	/* Links: who refers. The last one that goes takes it along. */
 	{ "email.links", FSCK_WRONG,
