@@ -47,6 +47,13 @@ bool files_is_dir(int dir, const char *name)
 	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool files_is_link_to_dir(int dir, const char *name)
+{
+	struct stat st;
+
+	return !files_is_dir(dir, name) && fstatat(dir, name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int compare(const void *a, const void *b, void *names)
 {
 	const char *base = names;
@@ -72,6 +79,7 @@ int files_list(int dir, struct files_list *l, struct err *err)
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *e;
+	int r;
 
 	*l = (struct files_list){ .names = BUF(NAMES_MAX) };
 	if (!d) {
@@ -80,12 +88,15 @@ int files_list(int dir, struct files_list *l, struct err *err)
 			close(fd);
 		return -1;
 	}
-	while ((e = readdir(d)))
+	while ((errno = 0, e = readdir(d)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
 			buf_add(&l->names, str_make(e->d_name, strlen(e->d_name) + 1));
 			l->n++;
 		}
+	r = errno ? err_sys(err, "read", "a folder") : 0;
 	closedir(d);
+	if (r < 0)
+		return -1;
 	if (!buf_ok(&l->names))
 		return err_set(err, ERR_LIMIT, "too many files in one folder");
 	return index_names(l, err);

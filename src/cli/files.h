@@ -17,6 +17,8 @@ int files_open(int dir, const char *name, struct stat *st, struct err *err);
 int files_open_dir(int dir, const char *name, struct err *err);
 
 bool files_is_dir(int dir, const char *name); /* and no link to one */
+/* Nobody follows it, so somebody has to be told. */
+bool files_is_link_to_dir(int dir, const char *name);
 
 /* The names in a folder, in order of their bytes, without "." and "..". */
 struct files_list {

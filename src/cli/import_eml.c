@@ -61,6 +61,8 @@ static int below(
 	struct err why = ERR_INIT;
 	int fd, r = 0;
 
+	if (entry.p[0] != '.' && files_is_link_to_dir(dir, entry.p))
+		import_skip(im, entry, "a link");
 	if (!files_is_dir(dir, entry.p) || entry.p[0] == '.')
 		return 0;
 	buf_add(&name, parent);

@@ -171,16 +171,19 @@ static int messages(struct maildir *d, int dir, struct err *err)
 
 /* ---- folders ---- */
 
-static int open_part(int dir, const char *name)
+static int open_part(struct import *im, int dir, const char *name)
 {
-	struct err ignored = ERR_INIT;
+	struct err why = ERR_INIT;
+	int fd = files_open_dir(dir, name, &why);
 
-	return files_open_dir(dir, name, &ignored);
+	if (fd < 0 && why.kind != ERR_NOTFOUND)
+		import_skip(im, str_c(name), why.msg);
+	return fd;
 }
 
 static bool is_maildir(int dir)
 {
-	return files_is_dir(dir, "cur");
+	return files_is_dir(dir, "cur") || files_is_link_to_dir(dir, "cur");
 }
 
 static int folder(struct import *im, int dir, struct str name, struct err *err)
@@ -191,8 +194,8 @@ static int folder(struct import *im, int dir, struct str name, struct err *err)
 	if (!d)
 		return err_set(err, ERR_TEMP, "out of memory");
 	d->im = im;
-	d->dir[0] = open_part(dir, "cur");
-	d->dir[1] = open_part(dir, "new");
+	d->dir[0] = open_part(im, dir, "cur");
+	d->dir[1] = open_part(im, dir, "new");
 	r = list(d, err);
 	if (r == 0)
 		r = import_folder(im, name, d->n, false, err);
@@ -244,8 +247,11 @@ static int below(
 	struct err why = ERR_INIT;
 	int fd, r = 0;
 
-	if (!files_is_dir(dir, entry.p) || str_eq(entry, STR("cur")) || str_eq(entry, STR("new")) ||
-		str_eq(entry, STR("tmp")))
+	if (str_eq(entry, STR("cur")) || str_eq(entry, STR("new")) || str_eq(entry, STR("tmp")))
+		return 0;
+	if (files_is_link_to_dir(dir, entry.p))
+		import_skip(im, entry, "a link");
+	if (!files_is_dir(dir, entry.p))
 		return 0;
 	fd = depth < IMPORT_DEPTH ? files_open_dir(dir, entry.p, &why)
 				  : err_set(&why, ERR_LIMIT, "folders are nested too deeply");

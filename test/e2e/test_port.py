@@ -165,6 +165,9 @@ def test_hostile_files_are_named_and_harm_nothing(demo, tmp_path):
     os.symlink(secret, where / "cur/1600000004.link:2,S")
     os.symlink(tmp_path, where / ".Link")
     os.symlink("/", where / "root")
+    for name, part in (("NewLink", "new"), ("CurLink", "cur")):
+        write(where / f".{name}" / ("cur" if part == "new" else "new") / "1600000001.x", b"Subject: beside a link\n\nx\n")
+        os.symlink(where / "cur", where / f".{name}" / part)
     os.mkfifo(where / "cur/1600000005.pipe:2,S")
     os.mkfifo(where / "dovecot-keywords.pipe")
     (where / "cur/1600000006.dir:2,S").mkdir()
@@ -183,10 +186,13 @@ def test_hostile_files_are_named_and_harm_nothing(demo, tmp_path):
     for name in ("link", "pipe", "dir", "empty", "big", "unreadable"):
         assert re.search(rf"\.{name}.*left out", done.stderr), (name, done.stderr)
     assert "nested too deeply" in done.stderr
+    for name in (".Link", "root", "new", "cur"):
+        assert re.search(rf"^{re.escape(name)}: .*left out", done.stderr, re.M), (name, done.stderr)
     got = rows(json.loads(done.stdout))
     assert got["INBOX"] == (4, 0, 6)
     assert got["a_[31m_b"] == (1, 0, 0)
     assert "Link" not in got and "root" not in got
+    assert got["NewLink"] == got["CurLink"] == (1, 0, 0)
     with imap(demo, login) as box:
         assert "secret" not in subjects(box, "INBOX")
 
