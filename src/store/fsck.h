@@ -6,9 +6,10 @@
  * lost is named. Only here is a damaged log passed over: the records that can be read are applied,
  * and what lay between them is named.
  *
- * The index is made anew from the newest snapshot that is whole, and the log since; without one
- * from the log alone, in which every body names its account, folder and flags. The old one stays as
- * index.db.broken. When anything may be missing all folders get a new UIDVALIDITY.
+ * The index is made anew from the newest snapshot that is whole (those whose record the log still
+ * has come first), and the log since; without one from the log alone, in which every body names its
+ * account, folder and flags. The old one stays as index.db.broken. When anything may be missing all
+ * folders get a new UIDVALIDITY.
  *
  * fsck_run() takes the lock: ERR_EXISTS when a server has it. Then fsck_online() reads the index
  * while it changes, each check for itself one moment of it. Damage is a finding and no error; an

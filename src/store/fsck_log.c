@@ -45,22 +45,25 @@ static int ascending(const void *a, const void *b)
 
 static int list_segments(int dir, uint64_t from, struct numbers *l, struct err *err)
 {
-	int fd = openat(dir, "log", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct err why = ERR_INIT;
+	DIR *d = io_list(dir, "log", &why);
 	struct dirent *e;
-	int r = 0;
+	int got = 0, r = 0;
 
-	if (!d)
-		return errno == ENOENT ? 0 : err_sys(err, "list", "log");
-	while (r == 0 && (e = readdir(d))) {
-		struct str digits, suffix;
-		uint64_t n;
+	if (!d && why.kind == ERR_NOTFOUND)
+		return 0;
+	while (d && r == 0 && (got = io_next(d, "log", &e, &why)) == 1) {
+		const uint64_t n = slog_segment_number(str_c(e->d_name));
 
-		if (str_cut(str_c(e->d_name), '.', &digits, &suffix) &&
-			str_eq(suffix, STR("seg")) && str_u64(digits, INT64_MAX, &n) && n >= from)
+		if (n && n >= from)
 			r = add_number(l, n, err);
 	}
-	closedir(d);
+	if (d)
+		closedir(d);
+	if (!d || got < 0) {
+		*err = why;
+		return -1;
+	}
 	if (l->n)
 		qsort(l->v, l->n, sizeof *l->v, ascending);
 	return r;

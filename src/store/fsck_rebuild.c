@@ -29,6 +29,7 @@ struct salvage {
 	bool lenient;
 	uint64_t losses, count;
 	uint64_t after; /* records up to this sequence are in the index */
+	uint64_t told;  /* what lacks before this record has been told */
 	struct slog_position last;
 	struct buf one; /* an effect put together anew */
 };
@@ -300,6 +301,20 @@ static int apply_lenient(struct salvage *v, const struct slog_record *r, struct 
 
 /* ---- the walk ---- */
 
+/* Records whose segments are not there. From the log alone that is no surprise: what was compacted
+ * has gone. What an index or a snapshot stands before is kept, so there it is a loss. */
+static void tell_missing(struct salvage *v, uint64_t next)
+{
+	if (v->lenient && v->after == 0)
+		return;
+	v->lenient = true;
+	v->losses++;
+	fsck_say(v->f, "rebuild.missing", v->after ? FSCK_LOST : FSCK_NOTE, v->after != 0,
+		"the log does not hold the records from %" PRIu64 " to %" PRIu64
+		": mail comes back by the names that it carries",
+		v->s->at.sequence + 1, next - 1);
+}
+
 static int on_record(void *arg, const struct slog_record *r, struct err *err)
 {
 	struct salvage *v = arg;
@@ -307,14 +322,8 @@ static int on_record(void *arg, const struct slog_record *r, struct err *err)
 	v->last = r->after;
 	if (r->sequence <= v->after)
 		return 0;
-	if (r->sequence != v->s->at.sequence + 1 && !v->lenient) {
-		v->lenient = true;
-		v->losses++;
-		fsck_say(v->f, "rebuild.start", FSCK_NOTE, false,
-			"the log no longer has record %" PRIu64
-			": from there on mail comes back by the names that it carries",
-			v->s->at.sequence + 1);
-	}
+	if (r->sequence != v->s->at.sequence + 1 && r->sequence != v->told)
+		tell_missing(v, r->sequence);
 	/* As at a start: only a record of a later batch proves that those before are on the disk.
 	 */
 	if (v->count % COMMIT_EVERY == COMMIT_EVERY - 1 && db_in_transaction(v->s->index) &&
@@ -339,6 +348,7 @@ static int on_gap(void *arg, const struct log_gap *g, struct err *err)
 		return 0;
 	v->lenient = true;
 	v->losses++;
+	v->told = g->before;
 	fsck_say(v->f, "log.damage", FSCK_LOST, true,
 		"log/%010" PRIu64 ".seg %s (bytes %" PRIu64 " to %" PRIu64
 		"): what came after record %" PRIu64 "%s is lost",
@@ -347,11 +357,17 @@ static int on_gap(void *arg, const struct log_gap *g, struct err *err)
 	return 0;
 }
 
-/* The last record of the log that can be read is where new ones will follow. */
+/* The last record of the log that can be read is where new ones will follow. Of a log that is not
+ * there at all nobody knows whether it is lost. */
 static int stand_at_end(struct salvage *v, struct err *err)
 {
-	if (v->last.sequence == 0 || v->last.sequence == v->s->at.sequence)
+	if (v->last.sequence == v->s->at.sequence)
 		return 0;
+	if (v->last.sequence == 0) {
+		fsck_say(v->f, "log.position", FSCK_LOST, false,
+			"log/ holds no record, and the index knows %" PRIu64, v->s->at.sequence);
+		return 0;
+	}
 	v->losses++;
 	fsck_say(v->f, "log.position", FSCK_LOST, true,
 		"the log ends with record %" PRIu64 ", and the index knows %" PRIu64
@@ -361,11 +377,13 @@ static int stand_at_end(struct salvage *v, struct err *err)
 }
 
 /* After a failed flush the page cache shows what the disk may not have: so the last segment is
- * written again in place, as recovery does with the last batch. */
+ * written again in place, as recovery does with the last batch. What cannot be read was taken for
+ * zeros, and stays. */
 static int write_again(struct fsck *f, const struct slog_position *last, struct err *err)
 {
 	char name[SLOG_NAME], *piece = malloc(AGAIN_PIECE);
 	int fd = -1, r = piece ? 0 : err_set(err, ERR_TEMP, "out of memory");
+	struct err ignored = ERR_INIT;
 
 	slog_segment_name(name, last->segment, ".seg");
 	if (r == 0)
@@ -374,8 +392,7 @@ static int write_again(struct fsck *f, const struct slog_position *last, struct 
 		uint64_t left = last->offset - at;
 		size_t n = left < AGAIN_PIECE ? (size_t)left : AGAIN_PIECE;
 
-		r = io_read(fd, name, at, piece, n, err);
-		if (r == 0)
+		if (io_read(fd, name, at, piece, n, &ignored) == 0)
 			r = io_write(fd, name, at, str_make(piece, n), err);
 	}
 	if (r >= 0)
@@ -398,6 +415,10 @@ int fsck_salvage(struct fsck *f, struct store *s, uint64_t *losses, struct err *
 	};
 	int r = log_walk(&w, err);
 
+	if (r == 0 && v.last.sequence == 0) { /* the end is in a segment before */
+		w.from = 0;
+		r = log_walk(&w, err);
+	}
 	if (r == 0)
 		r = stand_at_end(&v, err);
 	if (r == 0 && v.count)
@@ -428,7 +449,7 @@ static bool fits_the_log(struct fsck *f, const struct slog_position *at)
 	return got == 1;
 }
 
-static bool is_usable(struct fsck *f, const struct snapshot *s)
+static bool is_usable(struct fsck *f, const struct snapshot *s, bool must_fit)
 {
 	struct err err = ERR_INIT;
 	struct slog_position at;
@@ -441,7 +462,7 @@ static bool is_usable(struct fsck *f, const struct snapshot *s)
 	ok = db_open(&f->db, url, DB_READ, &err) == 0 && fsck_index_is_whole(f) &&
 		index_version(f->db, &version, &err) == 0 && version > 0 &&
 		version <= INDEX_VERSION && index_position(f->db, &at, &next, &err) == 0 &&
-		fits_the_log(f, &at);
+		(!must_fit || fits_the_log(f, &at));
 	db_close(&f->db);
 	if (!ok)
 		fsck_say(f, "rebuild.snapshot", FSCK_NOTE, false, "%s cannot be used", s->name);
@@ -483,26 +504,33 @@ static int set_aside(struct fsck *f, struct err *err)
 	return io_remove(f->dir, "index.db-shm", err) < 0 ? -1 : io_flush_dir(f->dir, ".", err);
 }
 
-/* One that cannot be used is replaced by the next. */
-static int start_from_snapshot(struct fsck *f, struct err *err)
+/* 1: it is the index now; 0: it cannot be; -1. */
+static int try_snapshot(struct fsck *f, const struct snapshot *s, bool must_fit, struct err *err)
 {
 	static const char *const rests[] = { "index.db", "index.db-wal", "index.db-shm" };
-	struct snapshot kept[SNAPSHOTS_KEPT];
-	int n = snapshot_list(f->dir, kept, SNAPSHOTS_KEPT, err);
 
-	for (int i = 0; i < n; i++) {
-		if (put_snapshot(f, &kept[i], err) < 0)
-			return -1;
-		if (is_usable(f, &kept[i])) {
-			fsck_say(f, "rebuild.snapshot", FSCK_NOTE, false, "begun from %s",
-				kept[i].name);
-			return 0;
-		}
-		for (size_t k = 0; k < sizeof rests / sizeof *rests; k++)
-			if (io_remove(f->dir, rests[k], err) < 0)
-				return -1;
+	if (put_snapshot(f, s, err) < 0)
+		return -1;
+	if (is_usable(f, s, must_fit)) {
+		fsck_say(f, "rebuild.snapshot", FSCK_NOTE, false, "begun from %s", s->name);
+		return 1;
 	}
-	return n < 0 ? -1 : 0;
+	for (size_t i = 0; i < sizeof rests / sizeof *rests; i++)
+		if (io_remove(f->dir, rests[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+/* One that cannot be used is replaced by the next. If the log has lost the records of all of them,
+ * what they know of accounts and folders is still better than the names that mail carries. */
+static int start_from_snapshot(struct fsck *f, struct err *err)
+{
+	struct snapshot kept[SNAPSHOTS_KEPT];
+	int got = 0, n = snapshot_list(f->dir, kept, SNAPSHOTS_KEPT, err);
+
+	for (int i = 0; i < 2 * n && got == 0; i++)
+		got = try_snapshot(f, &kept[i % n], i < n, err);
+	return n < 0 || got < 0 ? -1 : 0;
 }
 
 int fsck_rebuild(struct fsck *f, struct store *s, uint64_t *losses, struct err *err)

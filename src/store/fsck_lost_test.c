@@ -1,0 +1,251 @@
+/* fsck when parts of the log are gone for good: what is lost is told, all else comes back. */
+#include "store/compact.h"
+#include "store/fsck_test.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* So much that the log reaches that segment. */
+static void mail_up_to(struct store *s, uint64_t id, uint64_t segment)
+{
+	static char large[200 << 10];
+
+	memset(large, 'x', sizeof large - 1);
+	while (s->at.segment < segment)
+		must_mail(s, id++, "ann@example.org", large);
+}
+
+static void lose_segments(int dir, unsigned from)
+{
+	for (unsigned n = from; n < from + 5; n++) {
+		char name[40];
+
+		snprintf(name, sizeof name, "log/%010u.seg", n);
+		(void)unlinkat(dir, name, 0);
+	}
+}
+
+/* The index stands in a segment that is not there: it goes on behind what is left. */
+static void a_log_that_has_lost_its_last_segment_goes_on(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct findings all;
+	struct box_test b;
+
+	fill(s);
+	mail_up_to(s, 300, 2);
+	store_close(&s);
+	lose_segments(dir, 2);
+	all = run_fsck(dir, true, false);
+	assert_non_null(strstr(all.checks, "log.position"));
+	s = open_store(state);
+	must_mail(s, 203, "bob@example.org", "new");
+	store_close(&s);
+	s = open_store(state);
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_non_null(strstr(b.text, ":new "));
+	store_close(&s);
+}
+
+/* The record at which the snapshot stands is lost: it knows accounts and folders all the same. */
+static void a_snapshot_that_the_log_has_lost_is_better_than_none(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct snapshot made;
+	struct findings all;
+	struct box_test b;
+
+	add_account(s, "ann@example.org");
+	add_account(s, "cid@example.org");
+	add_alias(s, "c@example.org", "cid@example.org");
+	store_close(&s);
+	snapshot_and_more(state, &made, "a later");
+	s = open_store(state);
+	mail_up_to(s, 300, 2);
+	must_mail(s, 400, "c@example.org", "to an alias");
+	store_close(&s);
+	drop_index(dir);
+	assert_int_equal(unlinkat(dir, "log/0000000001.seg", 0), 0);
+	all = run_fsck(dir, false, true);
+	assert_null(strstr(all.checks, "rebuild.account"));
+	assert_non_null(strstr(all.checks, "rebuild.missing"));
+	s = open_store(state);
+	must_mail(s, 401, "c@example.org", "and on");
+	box(s, "cid@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "1:0::to an alias 2:0::and on ");
+	store_close(&s);
+}
+
+/* A folder that somebody has forgotten to mount, maybe: it is said, and nothing is changed for it.
+ */
+static void of_a_log_that_is_gone_nothing_is_made_up(void **state)
+{
+	int dir = test_dir(state);
+	struct findings all;
+	struct buf before;
+
+	fill_and_close(state);
+	show_index(dir, "index.db", &before);
+	lose_segments(dir, 1);
+	all = run_fsck(dir, true, false);
+	assert_non_null(strstr(all.checks, "log.position"));
+	assert_int_equal(all.r.repaired, 0);
+	must_show(dir, &before);
+	buf_free(&before);
+}
+
+/* The first segments are gone, and there is no snapshot: mail comes back by the names in it. */
+static void mail_comes_back_by_the_names_it_carries(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct findings all;
+	struct box_test b;
+
+	fill(s);
+	mail_up_to(s, 300, 2);
+	must_mail(s, 400, "bob@example.org", "here I am");
+	store_close(&s);
+	drop_index(dir);
+	drop_snapshots(dir);
+	assert_int_equal(unlinkat(dir, "log/0000000001.seg", 0), 0);
+	s = open_store(state); /* nothing is made up by a start */
+	assert_int_equal(
+		mail(s, &(struct mail_test){ .id = 1, .sender = "", .to = "a@b.c", .body = "" },
+			&(struct err){ 0 }),
+		-1);
+	store_close(&s);
+	all = run_fsck(dir, false, true);
+	assert_int_equal(all.r.wrong, all.r.repaired);
+	assert_non_null(strstr(all.checks, "rebuild.account"));
+	is_clean(dir);
+	s = open_store(state);
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "4:0::here I am ");
+	assert_true(b.m.uidvalidity > 1000000);
+	must_mail(s, 401, "bob@example.org", "and on");
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_string_equal(b.text, "4:0::here I am 5:0::and on ");
+	store_close(&s);
+	is_clean(dir);
+}
+
+/* A segment between others is gone: what it held is missed, and what follows is taken by the names
+ * that it carries. */
+static void a_segment_that_is_missing_in_the_middle_is_missed(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct findings all;
+	struct box_test b;
+	uint32_t validity;
+
+	fill(s);
+	mail_up_to(s, 300, 2);
+	add_account(s, "cid@example.org");
+	mail_up_to(s, 400, 3);
+	must_mail(s, 500, "cid@example.org", "here I am");
+	must_mail(s, 501, "bob@example.org", "and I");
+	box(s, "bob@example.org", "INBOX", &b);
+	validity = b.m.uidvalidity;
+	store_close(&s);
+	drop_index(dir);
+	drop_snapshots(dir);
+	assert_int_equal(unlinkat(dir, "log/0000000002.seg", 0), 0);
+	all = run_fsck(dir, false, true);
+	assert_int_equal(all.r.wrong, all.r.repaired);
+	assert_non_null(strstr(all.checks, "rebuild.account"));
+	is_clean(dir);
+	s = open_store(state);
+	box(s, "cid@example.org", "INBOX", &b);
+	assert_non_null(strstr(b.text, ":here I am "));
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_non_null(strstr(b.text, ":and I "));
+	assert_true(b.m.uidvalidity > validity);
+	store_close(&s);
+}
+
+static int expunge_most(struct txn *t, void *arg, struct err *err)
+{
+	struct range_list doomed = RANGE_LIST, gone = RANGE_LIST;
+	uint64_t modseq;
+	int r;
+
+	(void)arg;
+	for (uint32_t uid = 1; uid <= 60; uid++)
+		if (uid % 5)
+			range_list_add(&doomed, uid);
+	r = entry_expunge(t, 1, 1, range_list_end(&doomed), true, &gone, &modseq, err);
+	range_list_free(&doomed);
+	range_list_free(&gone);
+	return r;
+}
+
+static int purge(struct txn *t, void *arg, struct err *err)
+{
+	(void)arg;
+	return housekeeping_run(t, NULL, err);
+}
+
+/* Most of it is dead, and what lives has moved: its first records are gone, and so is the index. */
+static void compacted_mail_comes_back_by_the_names_it_carries(void **state)
+{
+	const struct store_options o = { .segment_bytes = 128 << 10, .retention = -10 };
+	struct store *s = open_store_with(test_dir(state), &o);
+	struct compact_report done = { 0 };
+	int dir = test_dir(state);
+	static char body[9000];
+	struct findings all;
+	char kept[64];
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	for (unsigned i = 1; i <= 60; i++) {
+		snprintf(body, sizeof body, "mail %u.", i);
+		memset(body + strlen(body), 'x', sizeof body - 1 - strlen(body));
+		must_mail(s, 100 + i, "ann@example.org", body);
+	}
+	if (change(s, expunge_most, NULL, &err) < 0)
+		fail_msg("%s", err.msg);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(change(s, purge, NULL, &err), 0);
+	assert_int_equal(store_compact(s, &done, &err), 0);
+	assert_true(done.moved > 3 && done.segments > 2);
+	store_close(&s);
+	is_clean(dir);
+	drop_index(dir);
+	drop_snapshots(dir);
+	assert_int_not_equal(faccessat(dir, "log/0000000001.seg", F_OK, 0), 0);
+	all = run_fsck(dir, false, true);
+	assert_int_equal(all.r.wrong, all.r.repaired);
+	is_clean(dir);
+	s = open_store(state);
+	for (uint32_t uid = 5; uid <= 60; uid += 5) {
+		struct buf text = BUF(1 << 14);
+		uint64_t size;
+
+		assert_int_equal(
+			entry_read(&s->txn.view, 1, 1, uid, 0, 9500, &text, &size, &err), 0);
+		snprintf(kept, sizeof kept, "mail %u.", uid);
+		assert_true(str_search(buf_str(&text), str_c(kept)) < text.n);
+		buf_free(&text);
+	}
+	store_close(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_log_that_has_lost_its_last_segment_goes_on),
+		TEST(of_a_log_that_is_gone_nothing_is_made_up),
+		TEST(a_snapshot_that_the_log_has_lost_is_better_than_none),
+		TEST(mail_comes_back_by_the_names_it_carries),
+		TEST(compacted_mail_comes_back_by_the_names_it_carries),
+		TEST(a_segment_that_is_missing_in_the_middle_is_missed),
+	};
+
+	log_capture(test_quiet, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
