@@ -57,12 +57,24 @@ static int begin(struct channel *store, struct backup_mark *mark, struct err *er
 	return r;
 }
 
+/* The store that held everything is the one that answers: its channel has not ended. */
+static int still_held(void *arg, struct err *err)
+{
+	struct store_status_req q = { .deep = 0 };
+	struct store_status_rep a;
+	struct reply hold = { 0 };
+	int r = store_status(arg, &q, cli_deadline(), &a, &hold, err);
+
+	reply_free(&hold);
+	return r < 0 ? err_wrap(err, "the server ended while the backup was made") : 0;
+}
+
 static int with_server(struct channel *store, int data, int to, const struct wish *w,
 	struct backup_result *out, struct err *err)
 {
 	const struct store_backup_end m = { 0 };
 	struct err ignored = ERR_INIT;
-	struct backup_mark mark = { 0 };
+	struct backup_mark mark = { .held = still_held, .arg = store };
 	int r = begin(store, &mark, err);
 
 	if (r == 0)

@@ -206,17 +206,22 @@ typedef int each_fn(struct making *m, const char *folder, const char *file, stru
 
 static int each_file(struct making *m, int dir, const char *folder, each_fn *fn, struct err *err)
 {
-	int fd = openat(dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct err why = ERR_INIT;
+	DIR *d = io_list(dir, folder, &why);
 	struct dirent *e;
+	int got = 0, r = 0;
 
-	if (!d)
-		return errno == ENOENT ? 0 : err_sys(err, "list", folder);
-	while (r == 0 && (e = readdir(d)))
+	if (!d && why.kind == ERR_NOTFOUND)
+		return 0;
+	while (d && r == 0 && (got = io_next(d, folder, &e, &why)) == 1)
 		if (e->d_name[0] != '.')
 			r = fn(m, folder, e->d_name, err);
-	closedir(d);
-	return r;
+	if (d)
+		closedir(d);
+	if (d && got >= 0)
+		return r;
+	*err = why;
+	return -1;
 }
 
 static int see_segment(struct making *m, const char *folder, const char *file, struct err *err)
@@ -307,17 +312,18 @@ static int newer_first(const void *a, const void *b)
 
 int backup_ids(int from, uint64_t *v, size_t max, struct err *err)
 {
-	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *d = io_list(from, ".", err);
 	struct dirent *e;
+	int got = -1;
 	size_t n = 0;
 
-	if (!d)
-		return err_sys(err, "list", "the backup folder");
-	while (n < max && (e = readdir(d)))
+	while (d && n < max && (got = io_next(d, "the backup folder", &e, err)) == 1)
 		if (strlen(e->d_name) == 20 && str_u64(str_c(e->d_name), INT64_MAX, &v[n]))
 			n++;
-	closedir(d);
+	if (d)
+		closedir(d);
+	if (got < 0)
+		return -1;
 	qsort(v, n, sizeof *v, newer_first);
 	return (int)n;
 }
@@ -357,17 +363,20 @@ static int take_folder(int to, struct err *err)
 	return fd;
 }
 
-/* All files of the backups that are there; one whose list is damaged counts for nothing. */
-static int load_kept(struct making *m, const uint64_t *v, int n, struct err *err)
+/* All files of the backups that are there. *all: of none of them the list could not be read. */
+static int load_kept(struct making *m, const uint64_t *v, int n, bool *all, struct err *err)
 {
 	int r = 0;
 
+	*all = true;
 	for (int i = 0; r == 0 && i < n; i++) {
 		struct err why = ERR_INIT;
 		struct manifest one;
 
-		if (backup_load(m->to, v[i], &one, &why) < 0)
+		if (backup_load(m->to, v[i], &one, &why) < 0) {
+			*all = false;
 			continue;
+		}
 		for (size_t k = 0; r == 0 && k < one.n; k++)
 			r = manifest_add(&m->kept, &one.v[k], err);
 		manifest_free(&one);
@@ -400,11 +409,13 @@ static int drop_folder(struct making *m, const char *folder, struct err *err)
 	return r;
 }
 
-/* Whole backups first, then the files that nobody names any more. */
+/* Whole backups first, then the files that nobody names any more. As long as there is one of which
+ * nobody knows what it names, these stay. */
 static int prune(struct making *m, unsigned keep, struct err *err)
 {
 	uint64_t v[200];
 	char folder[24];
+	bool all = true;
 	int n = backup_ids(m->to, v, 200, err), r = n < 0 ? -1 : 0;
 
 	for (int i = (int)keep; r == 0 && i < n; i++) {
@@ -415,7 +426,9 @@ static int prune(struct making *m, unsigned keep, struct err *err)
 		n = (int)keep;
 	manifest_free(&m->kept);
 	if (r == 0)
-		r = load_kept(m, v, n, err);
+		r = load_kept(m, v, n, &all, err);
+	if (!all)
+		return r;
 	if (r == 0)
 		r = each_file(m, m->to, "log", drop_file, err);
 	for (unsigned i = 0; r == 0 && i < 256; i++) {
@@ -429,8 +442,9 @@ static int make(struct making *m, unsigned keep, struct err *err)
 {
 	uint64_t v[200];
 	int n = backup_ids(m->to, v, 200, err);
+	bool all;
 
-	if (n < 0 || load_kept(m, v, n, err) < 0 || drop_folder(m, "new", err) < 0)
+	if (n < 0 || load_kept(m, v, n, &all, err) < 0 || drop_folder(m, "new", err) < 0)
 		return -1;
 	m->out->removed = 0;
 	m->out->id = (uint64_t)clock_wall();
@@ -438,7 +452,7 @@ static int make(struct making *m, unsigned keep, struct err *err)
 		m->out->id = v[0] + 1;
 	if (io_mkdir(m->to, "new", err) < 0 || add_index(m, err) < 0 ||
 		each_file(m, m->data, "log", see_segment, err) < 0 || add_blobs(m, err) < 0 ||
-		name_it(m, err) < 0)
+		(m->mark->held && m->mark->held(m->mark->arg, err) < 0) || name_it(m, err) < 0)
 		return -1;
 	return prune(m, keep ? keep : BACKUP_KEEP, err);
 }

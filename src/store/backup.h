@@ -23,6 +23,10 @@ enum { BACKUP_NAME = 80, BACKUP_KEEP = 7 };
 struct backup_mark {
 	char snapshot[BACKUP_NAME]; /* "snapshot/....db" below the data directory */
 	uint64_t segment, offset, sequence;
+	/* Asked when all is copied, before it counts: -1 when something may have gone meanwhile.
+	 * NULL: nothing can. */
+	int (*held)(void *arg, struct err *err);
+	void *arg;
 };
 
 struct backup_result {

@@ -153,6 +153,56 @@ static void a_second_one_adds_what_is_new_and_drops_what_is_not_needed(void **st
 	close(data), close(to);
 }
 
+/* Who knows what it names: maybe the disk answers again. */
+static void of_one_whose_list_cannot_be_read_nothing_goes(void **state)
+{
+	int data = folder(test_dir(state), "data"), to = folder(test_dir(state), "backup");
+	int other = folder(test_dir(state), "other");
+	struct store *s = open_at(data);
+	char name[80];
+	uint64_t id;
+
+	add_account(s, "ann@example.org");
+	fill(s, 30);
+	id = back_up(s, data, to, 5).id;
+	snprintf(name, sizeof name, "%020llu/manifest", (unsigned long long)id);
+	assert_int_equal(renameat(to, name, to, "aside"), 0);
+	assert_int_equal(mkdirat(to, name, 0700), 0);
+	assert_int_equal(unlinkat(data, "log/0000000001.seg", 0), 0);
+	back_up(s, data, to, 5);
+	store_close(&s);
+	assert_int_equal(unlinkat(to, name, AT_REMOVEDIR), 0);
+	assert_int_equal(renameat(to, "aside", to, name), 0);
+	restore(to, id, other);
+	close(data), close(to), close(other);
+}
+
+static int not_held(void *arg, struct err *err)
+{
+	(void)arg;
+	return err_set(err, ERR_CLOSED, "gone");
+}
+
+static void what_may_lack_something_is_no_backup(void **state)
+{
+	int data = folder(test_dir(state), "data"), to = folder(test_dir(state), "backup");
+	struct store *s = open_at(data);
+	struct backup_mark mark = { 0 };
+	struct backup_result r;
+	struct backup_row row;
+	struct err err = ERR_INIT;
+
+	add_account(s, "ann@example.org");
+	store_hold(s);
+	assert_int_equal(backup_prepare(s, &mark, &err), 0);
+	mark.held = not_held;
+	assert_int_equal(backup_make(data, to, &mark, 2, &r, &err), -1);
+	assert_int_equal(backup_list(to, &row, 1, &err), 0);
+	store_unhold(s);
+	store_close(&s);
+	close(data), close(to);
+}
+
 /* Two stores that have gone on from one backup do not get into each other's way. */
 static void a_store_that_was_brought_back_backs_up_into_the_same_folder(void **state)
 {
@@ -273,6 +323,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_there_comes_back),
 		TEST(a_second_one_adds_what_is_new_and_drops_what_is_not_needed),
+		TEST(of_one_whose_list_cannot_be_read_nothing_goes),
+		TEST(what_may_lack_something_is_no_backup),
 		TEST(a_store_that_was_brought_back_backs_up_into_the_same_folder),
 		TEST(a_damaged_one_is_known),
 		TEST(brought_back_again_after_any_failed_step),
