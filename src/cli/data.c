@@ -73,7 +73,8 @@ int cli_copy_key(int from_dir, const char *from, int to_dir, const char *to, str
 	} else {
 		out = openat(
 			to_dir, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-		r = out >= 0 && write(out, key, (size_t)n) == n && fsync(out) == 0
+		r = out >= 0 && fchmod(out, 0600) == 0 && write(out, key, (size_t)n) == n &&
+				fsync(out) == 0
 			? 0
 			: err_sys(err, "write", to);
 	}

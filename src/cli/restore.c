@@ -120,5 +120,5 @@ int cli_restore(struct cli *c)
 	if (w.mailbox && !w.account)
 		return cli_usage(c, "the folder of which account?");
 	r = w.account ? run_account(c, &w, &err) : run_whole(c, &w, &err);
-	return r < 0 ? cli_fail(c, &err) : EX_OK;
+	return r < 0 ? cli_fail(c, &err) : r ? EX_DATAERR : EX_OK;
 }

@@ -33,6 +33,7 @@ struct bringing {
 	uint32_t uid;
 	uint64_t done;
 	struct err failed;
+	uint64_t refused; /* in all */
 };
 
 static bool is_wanted(const struct bringing *b, struct str name)
@@ -106,6 +107,8 @@ static int bring_folder(struct bringing *b, struct str name, struct err *err)
 	b->failed = ERR_INIT;
 	progress_begin(&f->progress, name, b->mailbox.messages, false);
 	r = feed_folder(f, name, true, err);
+	if (r == 0)
+		b->refused++;
 	if (r != 1)
 		return r;
 	r = entry_list(&b->view, &q, bring_entry, b, err);
@@ -120,6 +123,7 @@ static int bring_folder(struct bringing *b, struct str name, struct err *err)
 	table_num(&b->table, f->imported);
 	table_num(&b->table, f->present);
 	table_num(&b->table, f->refused);
+	b->refused += f->refused;
 	return r;
 }
 
@@ -195,5 +199,5 @@ int cli_restore_account(
 		table_end(&b.table);
 	buf_free(&b.table.cells);
 	buf_free(&b.names);
-	return r;
+	return r == 0 && b.refused ? 1 : r;
 }

@@ -1,4 +1,5 @@
 """eilpost backup and restore: under load, somewhere else, and into a folder that holds others already."""
+import glob
 import json
 import os
 import re
@@ -108,6 +109,7 @@ def test_under_load_what_was_answered_comes_back_elsewhere(start_demo, tmp_path)
         load.wait(30)
     must(demo, "backup", backup)
     before = [mark for load in loads for mark in list(load.answered)]
+    (tmp_path / "key").write_text("") # of everybody
     out = must(demo, "backup", backup, "--seal", str(tmp_path / "key"))
     for load in loads:
         load.stop()
@@ -155,6 +157,15 @@ def test_one_account_and_one_folder_come_back_into_the_running_server(start_demo
     assert (inbox["brought back"], inbox["there already"]) == (3, 2)
     assert sorted(subjects(demo)[0]) == [f"inbox-{i}" for i in range(5)]
     assert all(r["brought back"] == 0 for r in json.loads(must(demo, "--json", "restore", backup, "--account", demo.USER1)))
+    box.ok("SELECT INBOX")
+    box.ok("UID STORE 1:* +FLAGS (\\Deleted)")
+    box.ok("EXPUNGE")
+    (blob,) = glob.glob(backup + "/blob/*/*")
+    with open(blob, "r+b") as f:
+        f.write(b"?")
+    done = eilpost(demo, "--json", "restore", backup, "--account", demo.USER1)
+    inbox = [r for r in json.loads(done.stdout) if r["folder"] == "INBOX"][0]
+    assert (inbox["brought back"], inbox["left out"]) == (4, 1) and done.returncode == 65
     done = eilpost(demo, "restore", backup, "--account", "nobody@example.test")
     assert done.returncode == 67 and "no account" in done.stderr
     assert sorted(os.listdir(backup))[1:] == ["blob", "eilpost-backup", "log"]
