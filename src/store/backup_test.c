@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int folder(int dir, const char *name)
 {
@@ -203,6 +204,21 @@ static void what_may_lack_something_is_no_backup(void **state)
 	close(data), close(to);
 }
 
+/* Root makes it, and the names in the data directory are those of a role that may be an attacker's.
+ */
+static void nobody_at_the_other_end_of_a_pipe_is_waited_for(void **state)
+{
+	int data = folder(test_dir(state), "data"), to = folder(test_dir(state), "backup");
+	struct store *s = open_at(data);
+
+	add_account(s, "ann@example.org");
+	close(folder(data, "blob/00"));
+	assert_int_equal(mkfifoat(data, "blob/00/pipe", 0600), 0);
+	back_up(s, data, to, 2);
+	store_close(&s);
+	close(data), close(to);
+}
+
 /* Two stores that have gone on from one backup do not get into each other's way. */
 static void a_store_that_was_brought_back_backs_up_into_the_same_folder(void **state)
 {
@@ -325,6 +341,7 @@ int main(void)
 		TEST(a_second_one_adds_what_is_new_and_drops_what_is_not_needed),
 		TEST(of_one_whose_list_cannot_be_read_nothing_goes),
 		TEST(what_may_lack_something_is_no_backup),
+		TEST(nobody_at_the_other_end_of_a_pipe_is_waited_for),
 		TEST(a_store_that_was_brought_back_backs_up_into_the_same_folder),
 		TEST(a_damaged_one_is_known),
 		TEST(brought_back_again_after_any_failed_step),

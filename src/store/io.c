@@ -27,12 +27,14 @@ static int told(enum io_op op, const char *name, const char *to, uint64_t offset
 	return watch && errno ? -1 : 0;
 }
 
+/* Never a wait for who may be at the other end of a pipe: names in data/ are the store's, and root
+ * reads them, too. */
 int io_open(int dir, const char *name, int flags, struct err *err)
 {
 	int fd = -1;
 
 	if (!(flags & O_CREAT) || told(IO_CREATE, name, NULL, 0, STR("")) == 0)
-		fd = openat(dir, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+		fd = openat(dir, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (fd < 0 && errno == ENOENT)
 		return err_set(err, ERR_NOTFOUND, "open %s: no such file", name);
 	return fd < 0 ? err_sys(err, "open", name) : fd;
