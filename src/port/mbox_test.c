@@ -176,7 +176,7 @@ static void what_is_written_is_read(void **state)
 		"Status: RO\r\nX-Keywords: own\r\nX-UID: 1\r\n\r\n\r\n",
 		"X-Mozilla-Status: 0009\r\nContent-Length: 4\r\nX-Status: D\r\n\r\nbody\r\n",
 		"X-IMAPbase: 1 1\r\n\r\nx\r\n", "A: \xff\x80\r\n\r\n\rx\r\r\ny\r\n",
-		"A: 1\r\n\r\n" FROM };
+		("A: 1\r\n\r\n" FROM) };
 	const struct mbox_marks marks = { TIME, MARK_SEEN | MARK_DRAFT, 17, 99, STR("Work") };
 
 	(void)state;
