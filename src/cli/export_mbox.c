@@ -1,5 +1,6 @@
 /* mboxrd files, laid out as Thunderbird does: Work, and what is below it in Work.sbd. A file that
- * an earlier run has begun is read first: its last message, which may be torn, is written again. */
+ * an earlier run has begun is read first: its last message, which may be torn, is written again,
+ * unless it has been deleted since. */
 #include "cli/export_private.h"
 
 #include "port/names.h"
@@ -14,6 +15,8 @@ static struct {
 	struct export_file f;
 	struct mbox_writer writer;
 	uint32_t last; /* uid that is in the file already */
+	uint32_t torn; /* that of the message behind it, which may be torn; 0: there is none */
+	uint64_t good; /* where that one begins */
 	bool first;    /* the next message is the first of the file */
 } box = { .f = { .fd = -1 } };
 
@@ -34,14 +37,13 @@ static int foreign(struct err *err)
 }
 
 /* Up to where is the file good? */
-static int look_through(struct export *x, struct mbox *m, uint64_t *good, struct err *err)
+static int look_through(struct export *x, struct mbox *m, struct err *err)
 {
 	struct mbox_message msg;
 	uint32_t before = 0, uid = 0;
 	bool any = false;
 	int got;
 
-	*good = 0;
 	while ((got = mbox_next(m, &msg, err)) == 1) {
 		/* The last one alone may lack its fields, and never the first. */
 		if ((any && !uid) || (!any && (!msg.uid || msg.uidvalidity != x->uidvalidity)))
@@ -49,28 +51,48 @@ static int look_through(struct export *x, struct mbox *m, uint64_t *good, struct
 		any = true;
 		before = uid;
 		uid = msg.uid;
-		*good = msg.from;
+		box.good = msg.from;
 	}
 	box.last = before;
-	box.first = *good == 0;
+	box.torn = uid;
 	return got < 0 ? foreign(err) : 0;
+}
+
+static int cut(struct err *err)
+{
+	box.torn = 0;
+	box.first = box.good == 0;
+	return ftruncate(box.f.fd, (off_t)box.good) < 0 || lseek(box.f.fd, 0, SEEK_END) < 0
+		? err_sys(err, "cut", "an mbox")
+		: 0;
+}
+
+/* A message that is whole ends in an empty line. */
+static bool ends_whole(off_t size)
+{
+	char end[2];
+
+	return size > 2 && pread(box.f.fd, end, 2, size - 2) == 2 && end[0] == '\n' &&
+		end[1] == '\n';
 }
 
 static int go_on(struct export *x, struct err *err)
 {
 	const struct mbox_source source = { read_at, &box.f.fd };
 	struct mbox *m = malloc(sizeof *m);
-	uint64_t good;
+	off_t size;
 	int r;
 
 	if (!m)
 		return err_set(err, ERR_TEMP, "out of memory");
 	mbox_init(m, &source, MBOX_RD);
-	r = look_through(x, m, &good, err);
+	r = look_through(x, m, err);
 	free(m);
-	if (r == 0 && (ftruncate(box.f.fd, (off_t)good) < 0 || lseek(box.f.fd, 0, SEEK_END) < 0))
-		r = err_sys(err, "cut", "an mbox");
-	return r;
+	if (r < 0)
+		return -1;
+	size = lseek(box.f.fd, 0, SEEK_END);
+	box.first = false;
+	return box.torn && ends_whole(size) ? 0 : cut(err);
 }
 
 /* Where the file stands: as named, or by the folder's name. */
@@ -112,7 +134,8 @@ static int begin(struct export *x, struct err *err)
 	struct stat st;
 
 	box.f = (struct export_file){ .fd = open_file(x, err), .dir = -1, .out = BUF(4 << 20) };
-	box.last = 0;
+	box.last = box.torn = 0;
+	box.good = 0;
 	box.first = true;
 	if (box.f.fd < 0)
 		return -1;
@@ -136,11 +159,15 @@ static int add(void *arg, struct str piece, struct err *err)
 
 static int put(struct export *x, const struct export_message *m, struct err *err)
 {
-	const struct mbox_marks marks = { m->received, m->flags, m->uid,
-		box.first ? x->uidvalidity : 0, m->keywords };
-	const off_t at = lseek(box.f.fd, 0, SEEK_CUR);
+	struct mbox_marks marks = { m->received, m->flags, m->uid, 0, m->keywords };
 	const size_t before = box.f.out.n;
+	off_t at;
 
+	if (m->uid <= box.torn && cut(err) < 0)
+		return -1;
+	box.torn = 0; /* of one that is not in the folder any more this is all there is */
+	at = lseek(box.f.fd, 0, SEEK_CUR);
+	marks.uidvalidity = box.first ? x->uidvalidity : 0;
 	mbox_write_begin(&box.writer, &marks, &box.f.out);
 	if (export_read(x, m, add, NULL, err) == 0) {
 		mbox_write_end(&box.writer, &box.f.out);

@@ -452,6 +452,27 @@ def test_an_export_that_was_killed_goes_on(demo, tmp_path):
         assert rows(command(demo, "export", login, "--format", form, cut))["INBOX"][0] == (1 if form == "mbox" else 0)
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_what_was_exported_stays_when_it_is_deleted(demo, tmp_path, later):
+    login = new_account(demo)
+    with imap(demo, login) as box:
+        for i in range(3):
+            box.append("INBOX", plain(f"kept {i}"))
+        for form in ("maildir", "mbox", "eml"):
+            command(demo, "export", login, "--folder", "INBOX", "--format", form, tmp_path / form)
+        box.ok("SELECT INBOX")
+        box.ok("UID STORE 3 +FLAGS (\\Deleted)")
+        box.ok("EXPUNGE")
+        if later:
+            box.append("INBOX", plain("kept 3"))
+    for form in ("maildir", "mbox", "eml"):
+        command(demo, "export", login, "--folder", "INBOX", "--format", form, tmp_path / form)
+        other = new_account(demo)
+        command(demo, "import", "--to", other, tmp_path / form)
+        with imap(demo, other) as box:
+            assert sorted(subjects(box, "INBOX")) == [f"kept {i}" for i in range(3 + later)], form
+
+
 def test_a_file_that_is_not_ours_is_left_alone(demo, tmp_path):
     login = new_account(demo)
     fill(demo, login)
