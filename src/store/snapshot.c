@@ -54,6 +54,7 @@ static int newer_first(const void *a, const void *b)
 
 int snapshot_list(int dir, struct snapshot *out, size_t max, struct err *err)
 {
+	const int64_t latest = (clock_wall() + 1) * CLOCK_SEC;
 	DIR *d = io_list(dir, "snapshot", err);
 	struct snapshot all[LISTED] = { 0 };
 	struct dirent *e;
@@ -69,7 +70,10 @@ int snapshot_list(int dir, struct snapshot *out, size_t max, struct err *err)
 			!S_ISREG(st.st_mode))
 			continue;
 		make_name(&all[n]);
-		all[n++].made = st.st_mtim.tv_sec * CLOCK_SEC + st.st_mtim.tv_nsec;
+		all[n].made = st.st_mtim.tv_sec * CLOCK_SEC + st.st_mtim.tv_nsec;
+		if (all[n].made > latest) /* the clock was wrong then */
+			all[n].made = 0;
+		n++;
 	}
 	closedir(d);
 	if (got < 0)

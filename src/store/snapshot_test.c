@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static struct snapshot must_snapshot(struct store *s)
 {
@@ -76,6 +77,29 @@ static void two_are_kept_and_hold_the_log(void **state)
 	store_close(&s);
 	s = open_store(state); /* known again */
 	assert_int_equal(store_held_from(s), made[1].segment);
+	store_close(&s);
+}
+
+/* The clock was wrong for a while: what was made then is older than what is made now. */
+static void one_from_the_future_is_not_the_newest(void **state)
+{
+	const struct timespec future[2] = { { .tv_sec = INT32_MAX }, { .tv_sec = INT32_MAX } };
+	struct store *s = open_store(state);
+	struct snapshot made[3], kept[8];
+	struct err err = ERR_INIT;
+
+	for (int i = 0; i < 3; i++) {
+		add_account(s,
+			i == 0           ? "b@example.org"
+				: i == 1 ? "c@example.org"
+					 : "d@example.org");
+		made[i] = must_snapshot(s);
+		if (i < 2)
+			utimensat(test_dir(state), made[i].name, future, 0);
+	}
+	assert_int_equal(snapshot_list(test_dir(state), kept, 8, &err), 2);
+	assert_string_equal(kept[0].name, made[2].name);
+	assert_string_equal(kept[1].name, made[1].name);
 	store_close(&s);
 }
 
@@ -183,6 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_snapshot_is_the_index),
 		TEST(two_are_kept_and_hold_the_log),
+		TEST(one_from_the_future_is_not_the_newest),
 		TEST(one_comes_by_itself_when_the_log_has_grown),
 		TEST(the_writer_goes_on_meanwhile),
 		TEST(a_failed_step_leaves_what_was_there),
