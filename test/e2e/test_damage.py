@@ -60,5 +60,5 @@ def test_what_has_rotted_is_refused_and_the_rest_is_served(start_demo, size):
         pop.retr(2)
     assert marks[2].encode() in b"".join(pop.retr(3)[1])
     pop.quit()
-    health = command(demo, "status")
+    health = command(demo, "status", want=69)
     assert health["damaged"] == 1 and "damaged on disk" in health["alarm"]
