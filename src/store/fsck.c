@@ -124,17 +124,25 @@ static int make_snapshot(struct fsck *f, struct store *s, bool alone, struct err
 	return n < 0 ? -1 : 0;
 }
 
+int fsck_uidvalidity(struct db *db, uint32_t *out, struct err *err)
+{
+	const int64_t now = clock_wall();
+	int64_t last = 0;
+
+	if (db_int(db, &last, "SELECT max(next_uidvalidity) FROM account", DB_NOARGS, err) < 0)
+		return -1;
+	*out = (uint32_t)(last > now ? last : now);
+	return 0;
+}
+
 static int give_uidvalidity(struct txn *t, struct store_job *job, struct err *err)
 {
-	int64_t last = 0;
-	const int64_t now = clock_wall();
+	struct effect_uidvalidity_given e;
 
 	(void)job;
-	if (db_int(t->view.db, &last, "SELECT max(next_uidvalidity) FROM account", DB_NOARGS, err) <
-		0)
-		return -1;
-	return emit_uidvalidity_given(
-		t, &(struct effect_uidvalidity_given){ (uint32_t)(last > now ? last : now) }, err);
+	return fsck_uidvalidity(t->view.db, &e.uidvalidity, err) < 0
+		? -1
+		: emit_uidvalidity_given(t, &e, err);
 }
 
 int store_new_uidvalidity(struct store *s, struct err *err)
@@ -143,20 +151,6 @@ int store_new_uidvalidity(struct store *s, struct err *err)
 	int r = store_run(s, &job, err);
 
 	store_job_free(&job);
-	return r;
-}
-
-/* Uids that were given out may be given out again for other mail. */
-static int new_uidvalidity(struct fsck *f, struct err *err)
-{
-	const struct store_options o = { .path = f->o->path };
-	struct store *s;
-	int r;
-
-	if (store_open(f->dir, &o, &s, err) < 0)
-		return -1;
-	r = store_new_uidvalidity(s, err);
-	store_close(&s);
 	return r;
 }
 
@@ -203,8 +197,6 @@ static int repair_all(struct fsck *f, struct err *err)
 	if (r == 0)
 		r = put_right(f, s, losses, err);
 	store_close(&s);
-	if (r == 0 && losses)
-		r = new_uidvalidity(f, err);
 	return r < 0 ? -1 : 0;
 }
 

@@ -23,6 +23,9 @@ void fsck_say(struct fsck *f, const char *check, enum fsck_severity severity, bo
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void fsck_url(const struct fsck *f, char url[FSCK_URL], const char *name);
 
+/* Higher than every one that was given out. */
+int fsck_uidvalidity(struct db *db, uint32_t *out, struct err *err);
+
 /* ---- fsck_log.c: the segments, whatever state they are in ---- */
 
 struct log_gap {

@@ -325,9 +325,10 @@ static int on_record(void *arg, const struct slog_record *r, struct err *err)
 	if (r->sequence != v->s->at.sequence + 1 && r->sequence != v->told)
 		tell_missing(v, r->sequence);
 	/* As at a start: only a record of a later batch proves that those before are on the disk.
-	 */
+	 * What has passed over a loss is done as a whole: a second try, or a start, would not see
+	 * it. */
 	if (v->count % COMMIT_EVERY == COMMIT_EVERY - 1 && db_in_transaction(v->s->index) &&
-		r->batch != v->s->at.batch && db_commit(v->s->index, err) < 0)
+		!v->losses && r->batch != v->s->at.batch && db_commit(v->s->index, err) < 0)
 		return -1;
 	v->apply.segment = r->segment;
 	v->apply.place = r->offset + SLOG_RECORD_HEAD;
@@ -376,6 +377,16 @@ static int stand_at_end(struct salvage *v, struct err *err)
 	return index_save(v->s, &v->last, err);
 }
 
+/* Uids that were given out may be given out again for other mail. */
+static int give_uidvalidity(struct salvage *v, struct err *err)
+{
+	struct effect_uidvalidity_given e;
+
+	return fsck_uidvalidity(v->s->index, &e.uidvalidity, err) < 0
+		? -1
+		: apply_uidvalidity_given(&v->apply, &e, err);
+}
+
 /* After a failed flush the page cache shows what the disk may not have: so the last segment is
  * written again in place, as recovery does with the last batch. What cannot be read was taken for
  * zeros, and stays. */
@@ -419,11 +430,15 @@ int fsck_salvage(struct fsck *f, struct store *s, uint64_t *losses, struct err *
 		w.from = 0;
 		r = log_walk(&w, err);
 	}
+	if (r == 0 && !db_in_transaction(s->index))
+		r = db_begin(s->index, err);
 	if (r == 0)
 		r = stand_at_end(&v, err);
+	if (r == 0 && v.losses)
+		r = give_uidvalidity(&v, err);
 	if (r == 0 && v.count)
 		r = write_again(f, &v.last, err);
-	if (r == 0 && db_in_transaction(s->index))
+	if (r == 0)
 		r = db_commit(s->index, err);
 	if (r < 0)
 		db_rollback(s->index);

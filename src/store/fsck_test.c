@@ -336,6 +336,49 @@ static void a_damaged_log_is_passed_over(void **state)
 	assert_int_equal(all.r.wrong, 0);
 }
 
+static int fail_log(void *arg, enum io_op op, const char *name, const char *to, uint64_t offset,
+	struct str data)
+{
+	(void)arg, (void)to, (void)offset, (void)data;
+	return op == IO_WRITE && str_starts(str_c(name), STR("log/")) ? EIO : 0;
+}
+
+/* Whether the second try sees what the first one has passed over or not. */
+static void a_repair_that_broke_off_gives_new_uidvalidities_too(void **state)
+{
+	const struct fsck_options o = { .repair = true };
+	int dir = test_dir(state);
+	struct fsck_result r;
+	struct where lost;
+	struct box_test b;
+	uint32_t validity;
+	struct store *s;
+	struct err err = ERR_INIT;
+
+	fill_and_close(state);
+	copy_file(dir, "index.db", "older");
+	s = open_store(state);
+	box(s, "bob@example.org", "INBOX", &b);
+	validity = b.m.uidvalidity;
+	must_mail(s, 201, "ann@example.org", "lost!");
+	for (uint64_t i = 300; i < 1400; i++)
+		must_mail(s, i, "z@far.example", "later");
+	store_close(&s);
+	lost = body_place(dir, "size = 5 AND id = (SELECT min(id) FROM body WHERE id > 8)");
+	drop_index(dir);
+	copy_file(dir, "older", "index.db");
+	flip(dir, lost);
+	io_watch(fail_log, NULL); /* most is applied, and then the log cannot be written */
+	assert_int_equal(fsck_run(dir, &o, &r, &err), -1);
+	io_watch(NULL, NULL);
+	err = ERR_INIT;
+	assert_int_equal(fsck_run(dir, &o, &r, &err), 0);
+	s = open_store(state);
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_true(b.m.uidvalidity > validity);
+	store_close(&s);
+}
+
 /* The disk has lost what it said was flushed: the index is ahead of the log. */
 static void an_index_ahead_of_the_log_goes_on(void **state)
 {
@@ -424,6 +467,7 @@ int main(void)
 		TEST(made_anew_from_a_snapshot_it_is_the_same),
 		TEST(made_anew_again_after_any_failed_step),
 		TEST(a_damaged_log_is_passed_over),
+		TEST(a_repair_that_broke_off_gives_new_uidvalidities_too),
 		TEST(an_index_ahead_of_the_log_goes_on),
 	};
 
