@@ -5,6 +5,7 @@
 #include "store/blob.h"
 #include "store/compact_private.h"
 #include "store/io.h"
+#include "store/snapshot.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -156,10 +157,26 @@ static int remove_blob(struct round *r, struct str name, struct err *err)
 	return result;
 }
 
+/* Before the first segment goes there is a snapshot, so that the index can always be made anew with
+ * all that stood in it. A full disk is no reason to keep what is dead. */
+static int have_snapshot(struct round *r, struct err *err)
+{
+	struct err why = ERR_INIT;
+	struct snapshot made;
+
+	if (store_held_from(r->s) != UINT64_MAX || store_snapshot(r->s, &made, &why) == 0 ||
+		why.kind == ERR_FULL)
+		return 0;
+	*err = why;
+	return -1;
+}
+
 static int remove_all(struct round *r, const struct dead *d, struct err *err)
 {
 	struct str rest = buf_str(&d->blobs), name;
 
+	if (d->count && have_snapshot(r, err) < 0)
+		return -1;
 	for (size_t i = 0; i < d->count; i++)
 		if (remove_segment(r, d->segments[i], err) < 0)
 			return -1;
