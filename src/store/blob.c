@@ -310,9 +310,13 @@ static int sweep_folder(struct view *v, const char *folder, bool all, struct err
 
 int blob_sweep(struct view *v, struct err *err)
 {
-	int removed = sweep_folder(v, "tmp", true, err);
 	char folder[3];
+	int removed;
 
+	/* Records that nobody has applied may name them. */
+	if (slog_damage(v->store->log))
+		return 0;
+	removed = sweep_folder(v, "tmp", true, err);
 	for (unsigned i = 0; i < 256; i++) {
 		snprintf(folder, sizeof folder, "%02x", i);
 		removed += sweep_folder(v, folder, false, err);

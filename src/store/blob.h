@@ -49,7 +49,8 @@ int blob_sums(int dir, struct str name, uint64_t size, uint32_t checksum, struct
 bool blob_is_named(struct view *v, const char *name);
 int blob_remove(int dir, struct str name, struct err *err);
 
-/* Remove files that no body names and that are older than an hour. Gives how many. */
+/* Remove files that no body names and that are older than an hour; none while the log is damaged,
+ * which may name them where it was not read. Gives how many. */
 int blob_sweep(struct view *v, struct err *err);
 
 #endif

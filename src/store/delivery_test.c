@@ -1,6 +1,7 @@
 #include "base/crc32c.h"
 #include "store/blob.h"
 #include "store/delivery.h"
+#include "store/log.h"
 #include "store/store_help_test.h"
 #include "store/trace.h"
 
@@ -328,10 +329,20 @@ static void age(int dir, const char *name)
 	assert_int_equal(utimensat(dir, path, old, 0), 0);
 }
 
+static bool blob_is_there(int dir, const char *name)
+{
+	char path[160];
+
+	snprintf(path, sizeof path, "blob/%.2s/%s", name, name + 2);
+	return faccessat(dir, path, F_OK, 0) == 0;
+}
+
+/* The store sweeps by itself when it has been opened: who comes first is left open. */
 static void a_blob_that_nobody_names_is_swept_away(void **state)
 {
 	struct store *s = open_store(state);
 	struct big used = { .got = 0 }, lost = { .got = 0 };
+	const int dir = test_dir(state);
 	struct err err;
 	int removed = 0;
 
@@ -346,12 +357,40 @@ static void a_blob_that_nobody_names_is_swept_away(void **state)
 	blob_end(&lost.w);
 	assert_int_equal(look(s, sweep, &removed, &err), 0);
 	assert_int_equal(removed, 0); /* too young: its record may still come */
-	age(test_dir(state), used.w.name);
-	age(test_dir(state), lost.w.name);
+	age(dir, used.w.name);
+	age(dir, lost.w.name);
 	assert_int_equal(look(s, sweep, &removed, &err), 0);
-	assert_int_equal(removed, 1);
+	assert_false(blob_is_there(dir, lost.w.name));
+	assert_true(blob_is_there(dir, used.w.name));
 	assert_int_equal(look(s, read_big, &used, &err), 0);
 	store_close(&s);
+}
+
+/* Its record lies behind the damage: fsck brings it back. */
+static void no_blob_is_swept_away_while_the_log_is_damaged(void **state)
+{
+	struct store *s = open_store(state);
+	struct big kept = { .got = 0 };
+	const int dir = test_dir(state);
+	int fd, removed = 0;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	assert_int_equal(blob_begin(s, &kept.w, &err), 0);
+	assert_int_equal(blob_add(&kept.w, STR("kept"), &err), 0);
+	assert_int_equal(blob_commit(&kept.w, &err), 0);
+	assert_int_equal(change(s, mail_big, &kept, &err), 0);
+	blob_end(&kept.w);
+	store_close(&s);
+	age(dir, kept.w.name);
+	assert_int_equal(unlinkat(dir, "index.db", 0), 0);
+	fd = openat(dir, "log/0000000001.seg", O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "X", 1, SLOG_SEGMENT_HEAD), 1); /* the first record */
+	close(fd);
+	s = open_store(state);
+	assert_int_equal(look(s, sweep, &removed, &err), 0);
+	store_close(&s);
+	assert_true(blob_is_there(dir, kept.w.name));
 }
 
 /* --- rot --- */
@@ -569,6 +608,7 @@ int main(void)
 		TEST(who_vanished_is_told_at_once_to_whom_it_can_be),
 		TEST(fifty_megabytes_go_in_and_out_with_little_memory),
 		TEST_EMBEDDED(a_blob_that_nobody_names_is_swept_away),
+		TEST_EMBEDDED(no_blob_is_swept_away_while_the_log_is_damaged),
 		TEST_EMBEDDED(a_rotten_body_is_not_served),
 		TEST(an_answer_joins_the_thread_of_what_it_answers),
 		TEST(the_trace_tells_what_happened_to_a_message),
