@@ -16,7 +16,7 @@ enum {
 	AFTER_FAILURE = 60,
 	FILES_AT_ONCE = 256,
 	CHECKPOINT_TRIES = 20,
-	SOME = 300
+	STUCK_MAX = 100000
 };
 
 /* ---- what may go ---- */
@@ -204,14 +204,6 @@ static int remove_dead(struct round *r, struct err *err)
 
 /* ---- choosing ---- */
 
-static bool is_stuck(const struct compactor *c, uint64_t segment)
-{
-	for (size_t i = 0; i < c->stuck_count; i++)
-		if (c->stuck[i] == segment)
-			return true;
-	return false;
-}
-
 static bool is_half_dead(const struct store *s, uint64_t segment, uint64_t live)
 {
 	char name[SLOG_NAME];
@@ -233,15 +225,14 @@ static int choose(struct round *r, uint64_t *segment, struct err *err)
 
 	if (find_limit(r, &limit, err) < 0 ||
 		db_query(r->view.db, &rows,
-			"SELECT number, bytes FROM segment WHERE number < $1 ORDER BY bytes"
-			" LIMIT $2",
-			DB_ARGS(DB_I((int64_t)least(limit, INT64_MAX)), DB_I(SOME)), err) < 0)
+			"SELECT number, bytes FROM segment WHERE number < $1 ORDER BY bytes",
+			DB_ARGS(DB_I((int64_t)least(limit, INT64_MAX))), err) < 0)
 		return -1;
 	while (!found && (got = rows_next(rows, err)) != 0) {
 		if (got < 0)
 			break;
 		*segment = (uint64_t)rows_int(rows, 0);
-		found = !is_stuck(&r->s->compactor, *segment) &&
+		found = !map_get_u64(&r->s->compactor.stuck, *segment) &&
 			is_half_dead(r->s, *segment, (uint64_t)rows_int(rows, 1));
 	}
 	rows_free(&rows);
@@ -259,10 +250,9 @@ static int note_if_stuck(struct round *r, uint64_t segment, struct err *err)
 	if (got != 1)
 		return got;
 	log_event(LOG_WARN, "store.stuck", L_U64("segment", segment), L_I64("bodies", bodies));
-	c->stuck[c->stuck_next++ % COMPACT_STUCK] = segment;
-	if (c->stuck_count < COMPACT_STUCK)
-		c->stuck_count++;
-	return 0;
+	if (map_put_u64(&c->stuck, segment, c))
+		return 0;
+	return err_set(err, ERR_TEMP, "too many segments that cannot be emptied");
 }
 
 /* 1: there is more to do. */
@@ -382,6 +372,7 @@ void compact_init(struct store *s)
 	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->busy, NULL);
+	c->stuck = MAP(STUCK_MAX);
 	pthread_cond_init(&c->cond, &a);
 	pthread_condattr_destroy(&a);
 }
@@ -413,4 +404,5 @@ void compact_end(struct store *s)
 	pthread_cond_destroy(&s->compactor.cond);
 	pthread_mutex_destroy(&s->compactor.busy);
 	pthread_mutex_destroy(&s->compactor.lock);
+	map_free(&s->compactor.stuck);
 }

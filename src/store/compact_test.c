@@ -342,6 +342,48 @@ static void a_damaged_body_stays_and_the_others_move(void **state)
 	store_close(&s);
 }
 
+/* Many of them, and each is tried once. */
+static void a_round_ends_however_many_segments_cannot_be_emptied(void **state)
+{
+	enum { EACH = 16, SEGMENTS = 80, ALL = EACH * SEGMENTS };
+	struct store *s = open_small(state);
+	uint64_t segment = 0, hurt = 0;
+	struct snapshot made;
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	for (unsigned i = 1; i <= ALL; i++)
+		post(s, i, "ann@example.org", SIZE);
+	for (unsigned i = 1; i < ALL; i += EACH)
+		expunge(s, i, i + EACH - 1, 4);
+	for (uint64_t body = 4; body <= ALL; body += 4) {
+		struct body_place p = { .body = body };
+		char name[40];
+		int fd;
+
+		assert_int_equal(look(s, find_body, &p, &err), 0);
+		if (p.segment == segment)
+			continue;
+		segment = p.segment;
+		snprintf(name, sizeof name, "log/%010llu.seg", (unsigned long long)segment);
+		fd = openat(test_dir(state), name, O_RDWR | O_CLOEXEC);
+		assert_int_equal(pwrite(fd, "X", 1, (off_t)p.place + 100), 1);
+		close(fd);
+		hurt++;
+	}
+	assert_true(hurt > 70);
+	for (int i = 0; i < 2; i++) { /* so that none before holds the log */
+		add_account(s, i ? "bob@example.org" : "eve@example.org");
+		assert_int_equal(store_snapshot(s, &made, &err), 0);
+	}
+	alarm(120);
+	compact_now(s);
+	alarm(0);
+	assert_int_equal(compact_now(s).moved, 0);
+	assert_space(s);
+	store_close(&s);
+}
+
 /* ---- from the log alone ---- */
 
 struct witness {
@@ -531,6 +573,7 @@ int main(void)
 		TEST(what_a_backup_holds_stays),
 		TEST(an_old_moment_keeps_its_files),
 		TEST(a_damaged_body_stays_and_the_others_move),
+		TEST(a_round_ends_however_many_segments_cannot_be_emptied),
 		TEST(a_moved_body_says_whose_it_is),
 		TEST(a_power_cut_right_after_a_removal_misses_nothing),
 		TEST(without_its_first_segments_an_empty_index_replays_nothing),

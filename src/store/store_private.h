@@ -2,6 +2,7 @@
 #ifndef STORE_STORE_PRIVATE_H
 #define STORE_STORE_PRIVATE_H
 
+#include "base/map.h"
 #include "store/log.h"
 #include "store/snapshot.h"
 #include "store/space.h"
@@ -46,16 +47,13 @@ struct checkpointer {
 	atomic_bool rest; /* it has done its part: the writer does the rest between two batches */
 };
 
-enum { COMPACT_STUCK = 64 };
-
 struct compactor { /* compact.c */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	pthread_mutex_t busy; /* one round at a time */
 	bool running, stop;
-	uint64_t stuck[COMPACT_STUCK]; /* segments that could not be emptied */
-	size_t stuck_count, stuck_next;
+	struct map stuck; /* segments that could not be emptied */
 };
 
 struct snapshots {                 /* snapshot.c */
