@@ -162,7 +162,7 @@ int snapshot_start(struct store *s, struct err *err)
 	if (n->fd < 0 || count < 0)
 		return -1;
 	take_note(n, kept, count);
-	age = count && kept[0].made / CLOCK_SEC <= now ? now - kept[0].made / CLOCK_SEC : 0;
+	age = count ? now - kept[0].made / CLOCK_SEC : 0;
 	n->due = clock_after((age < EVERY ? EVERY - age : 0) * CLOCK_SEC);
 	return 0;
 }
@@ -321,19 +321,33 @@ void store_mark(const struct txn *t, uint64_t *segment, uint64_t *offset, uint64
 	*sequence = at->sequence;
 }
 
+static struct snapshot newest(struct snapshots *n)
+{
+	struct snapshot found;
+
+	pthread_mutex_lock(&n->lock);
+	found = n->newest;
+	pthread_mutex_unlock(&n->lock);
+	return found;
+}
+
 /* Has the log grown so much that it is time? */
 static bool has_grown(struct store *s, uint64_t segment)
 {
 	struct snapshots *n = &s->snapshots;
 	const uint64_t bytes = s->options.segment_bytes ? s->options.segment_bytes : 64 << 20;
+	const uint64_t last = newest(n).segment, since = segment > last ? segment - last : 0;
 	struct err ignored = ERR_INIT;
-	uint64_t size = 0, since;
+	uint64_t size = 0;
 
-	pthread_mutex_lock(&n->lock);
-	since = segment > n->newest.segment ? segment - n->newest.segment : 0;
-	pthread_mutex_unlock(&n->lock);
 	return since >= GROWN_SEGMENTS && io_size(n->fd, "index.db", &size, &ignored) == 0 &&
 		since * bytes >= GROWN_INDEXES * size;
+}
+
+static void put_off(struct snapshots *n, const struct err *why)
+{
+	n->due = n->retry = clock_after(AGAIN * CLOCK_SEC);
+	log_event(LOG_WARN, "store.snapshot", L_ERR(why));
 }
 
 void snapshot_consider(struct store *s, struct db *db)
@@ -344,18 +358,21 @@ void snapshot_consider(struct store *s, struct db *db)
 	uint64_t segment, sequence;
 	struct snapshot made;
 
-	if (now < n->retry || read_position(db, &segment, &sequence, &err) < 0 ||
-		(now < n->due && !has_grown(s, segment)))
+	if (now < n->retry)
 		return;
-	n->due = clock_after(EVERY * CLOCK_SEC);
-	if (sequence == n->newest.sequence)
-		return;
-	if (make(s, db, &made, &err) < 0) {
-		n->due = n->retry = clock_after(AGAIN * CLOCK_SEC);
-		log_event(LOG_WARN, "store.snapshot", L_ERR(&err));
+	if (read_position(db, &segment, &sequence, &err) < 0) {
+		put_off(n, &err);
 		return;
 	}
-	log_event(LOG_INFO, "store.snapshot", L_Z("made", made.name));
+	if (now < n->due && !has_grown(s, segment))
+		return;
+	n->due = clock_after(EVERY * CLOCK_SEC);
+	if (sequence == newest(n).sequence)
+		return;
+	if (make(s, db, &made, &err) == 0)
+		log_event(LOG_INFO, "store.snapshot", L_Z("made", made.name));
+	else
+		put_off(n, &err);
 }
 
 bool snapshot_main_file_try(struct store *s)

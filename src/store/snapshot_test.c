@@ -1,4 +1,5 @@
 /* Snapshots of the index: each is one moment of it, two are kept, and they hold the log. */
+#include "base/clock.h"
 #include "store/io.h"
 #include "store/snapshot.h"
 #include "store/store_help_test.h"
@@ -202,6 +203,21 @@ static void a_failed_step_leaves_what_was_there(void **state)
 	store_close(&s);
 }
 
+/* Or the thread would look again and again, without a pause. */
+static void an_index_that_cannot_be_read_puts_it_off(void **state)
+{
+	struct store *s = open_store(state);
+	struct err err = ERR_INIT;
+	struct db *nothing = NULL;
+
+	assert_int_equal(db_open(&nothing, "sqlite::memory:", DB_WRITE, &err), 0);
+	s->snapshots.due = 0;
+	snapshot_consider(s, nothing);
+	assert_true(s->snapshots.due > clock_mono());
+	db_close(&nothing);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +227,7 @@ int main(void)
 		TEST(one_comes_by_itself_when_the_log_has_grown),
 		TEST(the_writer_goes_on_meanwhile),
 		TEST(a_failed_step_leaves_what_was_there),
+		TEST(an_index_that_cannot_be_read_puts_it_off),
 	};
 
 	log_capture(test_quiet, NULL);
