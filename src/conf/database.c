@@ -18,7 +18,6 @@ static const struct str parameters[] = {
 	STR_INIT("channel_binding"),
 	STR_INIT("connect_timeout"),
 	STR_INIT("tcp_user_timeout"),
-	STR_INIT("target_session_attrs"),
 };
 
 static bool is_parameter(struct str name)

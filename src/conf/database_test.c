@@ -39,9 +39,9 @@ static void passwords_and_strange_parameters_are_refused(void **state)
 		"postgres://joe@x:secret@host/mail", "postgres://host/mail?password=secret",
 		"postgres://host/mail?p%61ssword=secret", "postgres://host/mail?passfile=/x",
 		"postgres://host/mail?options=-c%20synchronous_commit=off",
-		"postgres://host/mail?sslmode", "postgres://host/mail?service=x", "mysql://host/x",
-		"sqlite:/var/x", "/var/lib/x", "postgres://host/two words",
-		"postgres://h\xc3\xb6st/x", "" };
+		"postgres://host/mail?target_session_attrs=any", "postgres://host/mail?sslmode",
+		"postgres://host/mail?service=x", "mysql://host/x", "sqlite:/var/x", "/var/lib/x",
+		"postgres://host/two words", "postgres://h\xc3\xb6st/x", "" };
 	char text[800] = "postgres://";
 
 	(void)state;
