@@ -530,6 +530,6 @@ __attribute__((visibility("default"))) const struct db_engine eilpost_db_postgre
 	.end = pg_end,
 	.in_transaction = pg_in_transaction,
 	.wait = pg_wait,
-	.begin = { [DB_WRITE] = "BEGIN",
+	.begin = { [DB_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED",
 		[DB_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" },
 };
