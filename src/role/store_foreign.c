@@ -3,24 +3,26 @@
 #include "role/store_private.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-enum { FOREIGN_MAX = 20000 }; /* waiting; beyond, everybody is told to look */
+/* Mailboxes waiting; beyond, everybody is told to look. Accounts always fit: T037. */
+enum { FOREIGN_MAX = 20000 };
 
-static bool add(struct changes *to, const struct change *v, size_t n)
+static bool add(struct changes *to, const struct change *one)
 {
-	struct change *grown;
+	struct change *grown = to->v;
 
-	if (n > FOREIGN_MAX - to->n)
+	if (one->mailbox && to->n >= FOREIGN_MAX)
 		return false;
-	if (n == 0)
-		return true;
-	grown = realloc(to->v, (to->n + n) * sizeof *grown);
-	if (!grown)
+	if (to->n == to->cap) {
+		to->cap = to->cap ? 2 * to->cap : 64;
+		grown = reallocarray(to->v, to->cap, sizeof *grown);
+	}
+	if (!grown) {
+		to->cap = to->n;
 		return false;
-	memcpy(grown + to->n, v, n * sizeof *v);
+	}
 	to->v = grown;
-	to->n += n;
+	to->v[to->n++] = *one;
 	return true;
 }
 
@@ -31,7 +33,10 @@ void store_foreign_add(void *arg, const struct changes *c)
 
 	pthread_mutex_lock(&s->foreign_lock);
 	s->foreign.queue |= c->queue;
-	s->foreign.lost |= c->lost || !add(&s->foreign, c->v, c->n);
+	s->foreign.lost |= c->lost;
+	for (size_t i = 0; i < c->n; i++)
+		if (!add(&s->foreign, &c->v[i]))
+			s->foreign.lost = true;
 	pthread_mutex_unlock(&s->foreign_lock);
 	remote_raise(s->remote);
 }
@@ -47,9 +52,11 @@ void store_foreign_publish(struct store_role *s)
 	store_publish(s, &c);
 	/* T037: here the account's sessions have been ended by who changed it (store_on_revoke). */
 	for (size_t i = 0; i < c.n; i++)
-		if (c.v[i].mailbox == 0)
+		if (c.v[i].mailbox == 0) {
+			store_grants_of_account_end(s, c.v[i].account);
 			store_handles_of_account_end(
 				s, c.v[i].account, STR("the account has changed"));
+		}
 	if (c.queue || c.lost)
 		store_say_due(s);
 	free(c.v);

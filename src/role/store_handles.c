@@ -99,6 +99,15 @@ void store_grants_expire(struct store_role *s)
 		grant_forget(s);
 }
 
+void store_grants_of_account_end(struct store_role *s, uint64_t account)
+{
+	for (struct grant *g = s->oldest; g; g = g->next)
+		if (g->account == account && !g->used) {
+			map_del(&s->grants, str_make(g->token, sizeof g->token));
+			g->used = true;
+		}
+}
+
 void store_on_grant(struct peer *p, struct request *req)
 {
 	struct store_role *s = p->s;
@@ -277,11 +286,7 @@ void store_on_revoke(struct peer *p, struct request *req)
 		malformed(req, &err);
 		return;
 	}
-	for (struct grant *g = p->s->oldest; g; g = g->next)
-		if (g->account == q.account && !g->used) {
-			map_del(&p->s->grants, str_make(g->token, sizeof g->token));
-			g->used = true;
-		}
+	store_grants_of_account_end(p->s, q.account);
 	a = (struct store_revoke_rep){ .ended = store_handles_of_account_end(
 					       p->s, q.account, q.why) };
 	store_revoke_answer(&req, &a);

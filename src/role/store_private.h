@@ -148,6 +148,7 @@ void store_handles_of_peer_end(struct peer *p);
 uint32_t store_handles_of_account_end(struct store_role *s, uint64_t account, struct str why);
 void store_publish(struct store_role *s, const struct changes *c);
 void store_grants_expire(struct store_role *s);
+void store_grants_of_account_end(struct store_role *s, uint64_t account);
 void store_on_attach(struct peer *p, struct request *req);
 void store_on_account_open(struct peer *p, struct request *req);
 void store_on_detach(struct peer *p, struct request *req);

@@ -89,10 +89,23 @@ static int shared_start(struct store *s, struct err *err)
 	return follower_start(s, err) < 0 || notes_start(s, err) < 0 ? -1 : 0;
 }
 
+/* Who ends in peace needs no burial. What its couriers may still be at stays theirs until then. */
+static void take_leave(struct store *s)
+{
+	struct err ignored = ERR_INIT;
+
+	if (s->writer_runs && !atomic_load(&s->failed))
+		(void)db_exec(s->index,
+			"DELETE FROM node WHERE id = $1"
+			" AND NOT EXISTS (SELECT 1 FROM lease WHERE node = $1)",
+			DB_ARGS(ID(s->shared->node)), &ignored);
+}
+
 static void shared_stop(struct store *s)
 {
 	if (!s->shared)
 		return;
+	take_leave(s);
 	notes_stop(s);
 	follower_stop(s);
 }
@@ -238,8 +251,10 @@ static int shared_settle(struct store *s, struct err *err)
 	return 0;
 }
 
+/* What it has said of this node is undone, too. */
 static void shared_undo(struct store *s)
 {
+	s->shared->renewed = s->shared->tidied = 0;
 	db_rollback(s->index);
 }
 

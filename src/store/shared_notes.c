@@ -49,18 +49,31 @@ static int add_line(struct note *n, struct str line, struct err *err)
 	return 0;
 }
 
-static int add_changes(struct note *n, const struct changes *c, struct err *err)
+/* Of accounts (mailbox 0), or of mailboxes, as many as may be. */
+static int add_changes(struct note *n, const struct changes *c, bool accounts, struct err *err)
 {
 	char line[80];
 
-	for (size_t i = 0; i < c->n && n->sent < NOTES_MAX; i++) {
+	for (size_t i = 0; i < c->n && (accounts || n->sent < NOTES_MAX); i++) {
 		int len = snprintf(line, sizeof line, "m %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
 			c->v[i].account, c->v[i].mailbox, c->v[i].modseq);
 
-		if (add_line(n, str_make(line, (size_t)len), err) < 0)
+		if ((c->v[i].mailbox == 0) == accounts &&
+			add_line(n, str_make(line, (size_t)len), err) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+/* T037: whose sessions must end is said first, whatever else there is to say. */
+static int add_all(struct note *n, const struct batch *b, bool accounts, struct err *err)
+{
+	int r = 0;
+
+	for (const struct store_job *j = b->first; r == 0 && j; j = j->next)
+		if (j->result == 0)
+			r = add_changes(n, &j->changes, accounts, err);
+	return r;
 }
 
 int notes_send(struct store *s, const struct batch *b, struct err *err)
@@ -68,17 +81,15 @@ int notes_send(struct store *s, const struct batch *b, struct err *err)
 	struct note n = { .s = s, .text = BUF(2 * NOTE_MAX) };
 	bool all = false, queue = false;
 	size_t head;
-	int r = 0;
+	int r;
 
 	begin_note(&n);
 	head = n.text.n;
-	for (const struct store_job *j = b->first; r == 0 && j; j = j->next) {
-		if (j->result < 0)
-			continue;
-		all |= j->changes.lost;
-		queue |= j->changes.queue;
-		r = add_changes(&n, &j->changes, err);
+	for (const struct store_job *j = b->first; j; j = j->next) {
+		all |= j->result == 0 && j->changes.lost;
+		queue |= j->result == 0 && j->changes.queue;
 	}
+	r = add_all(&n, b, true, err) < 0 ? -1 : add_all(&n, b, false, err);
 	if (r == 0 && (all || n.sent >= NOTES_MAX))
 		r = add_line(&n, STR("a\n"), err);
 	else if (r == 0 && queue)
@@ -93,7 +104,7 @@ int notes_send(struct store *s, const struct batch *b, struct err *err)
 
 /* ---- from others ---- */
 
-static void hear_mailbox(struct changes *c, struct str line)
+static void hear_change(struct changes *c, struct str line)
 {
 	struct change m;
 
@@ -111,7 +122,7 @@ static void hear_mailbox(struct changes *c, struct str line)
 static void hear_line(struct changes *c, struct str line)
 {
 	if (str_starts(line, STR("m ")))
-		hear_mailbox(c, line);
+		hear_change(c, line);
 	else if (str_eq(line, STR("q")))
 		c->queue = true;
 	else /* "a", or what a later version says */

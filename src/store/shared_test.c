@@ -1,4 +1,5 @@
 /* Two nodes, one PostgreSQL database. */
+#include "store/apply_private.h"
 #include "store/queue.h"
 #include "store/shared.h"
 #include "store/store_help_test.h"
@@ -16,7 +17,7 @@ struct ears {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	struct change last;
-	bool queue, lost, died;
+	bool queue, lost, account, died;
 };
 
 static void hear(void *arg, const struct changes *c)
@@ -26,6 +27,8 @@ static void hear(void *arg, const struct changes *c)
 	pthread_mutex_lock(&e->lock);
 	if (c->n)
 		e->last = c->v[c->n - 1];
+	for (size_t i = 0; i < c->n; i++)
+		e->account |= c->v[i].mailbox == 0;
 	e->queue |= c->queue;
 	e->lost |= c->lost;
 	pthread_cond_broadcast(&e->cond);
@@ -176,6 +179,30 @@ static void what_does_not_fit_a_note_comes_in_several(void **state)
 	wait_for(&n->ears_two, &n->ears_two.queue);
 	assert_false(n->ears_two.lost);
 	assert_int_equal(n->ears_two.last.mailbox, 6 + 900);
+	close_two(n);
+}
+
+static int run_touch(struct txn *t, void *arg, struct err *err)
+{
+	const struct many_changes *m = arg;
+
+	(void)err;
+	for (unsigned i = 0; i < m->n; i++)
+		apply_touch(&t->apply, 1, 1000000 + i, 1);
+	apply_touch(&t->apply, 2, 0, 1);
+	return 0;
+}
+
+/* T037: whatever is too much to say, whose sessions must end is said. */
+static void a_flood_of_changes_hides_no_account(void **state)
+{
+	struct many_changes m = { 60000 };
+	struct nodes *n = open_two(state);
+	struct err err;
+
+	assert_int_equal(change(n->one, run_touch, &m, &err), 0);
+	wait_for(&n->ears_two, &n->ears_two.lost);
+	assert_true(n->ears_two.account);
 	close_two(n);
 }
 
@@ -564,7 +591,74 @@ static void a_commit_of_unknown_outcome_is_neither_lost_nor_done_twice(void **st
 	close_wire(&w);
 }
 
+/* --- a batch that meets a conflict --- */
+
+enum { DEAD = 5 }; /* a node */
+
+static struct db *hold_dead_node(void)
+{
+	struct err err = ERR_INIT;
+	struct db *db = NULL;
+
+	(void)number("INSERT INTO node (id, until) VALUES (5, 0) RETURNING 1");
+	if (db_open(&db, server.url, DB_WRITE, &err) < 0 ||
+		db_exec(db, "SET deadlock_timeout = '1h'", DB_NOARGS, &err) < 0 ||
+		db_exec(db, "SET lock_timeout = 0", DB_NOARGS, &err) < 0 ||
+		db_begin(db, &err) < 0 ||
+		db_exec(db, "SELECT id FROM node WHERE id = $1 FOR UPDATE", DB_ARGS(DB_I(DEAD)),
+			&err) < 0)
+		fail_msg("%s", err.msg);
+	return db;
+}
+
+/* Each waits for the other, and the store is the one that gives way. */
+static void take_from_living_nodes(struct db *db, int64_t seconds)
+{
+	struct err err = ERR_INIT;
+
+	while (number("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 0)
+		;
+	if (db_exec(db, "UPDATE node SET until = until - $1 WHERE id <> $2",
+		    DB_ARGS(DB_I(seconds), DB_I(DEAD)), &err) < 0 ||
+		db_commit(db, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+/* T174: what it has said of itself in the batch that was undone, it says again. */
+static void a_batch_that_is_undone_has_renewed_nothing(void **state)
+{
+	struct ears e = EARS;
+	struct store *s = open_node(server.url, test_dir(state), &e);
+	struct db *db;
+
+	store_close(&s); /* there are tables */
+	db = hold_dead_node();
+	/* Its first batch says that it lives and buries the dead one. */
+	s = open_node(server.url, test_dir(state), &e);
+	take_from_living_nodes(db, 40);
+	db_close(&db);
+	must_mail(s, 1, "x@far.example", "hello");
+	assert_int_equal(number("SELECT count(*) FROM node"), 1);
+	assert_true(number("SELECT until - " SHARED_NOW " FROM node") > 40);
+	assert_false(e.died);
+	store_close(&s);
+}
+
 /* --- and other ends --- */
+
+/* Its leases are its couriers' until they have had the time to end. */
+static void a_node_that_ends_in_peace_needs_no_burial(void **state)
+{
+	struct nodes *n = open_two(state);
+	struct ask a = { .holder = 1 };
+
+	must_mail(n->one, 7, "x@a.example", "hello");
+	assert_int_equal(number("SELECT count(*) FROM node"), 2);
+	assert_int_equal(lease(n->two, &a), 1);
+	close_two(n);
+	assert_int_equal(number("SELECT count(*) FROM node"), 1);
+	assert_int_equal(number("SELECT count(*) FROM node, lease WHERE node = node.id"), 1);
+}
 
 static void a_lost_connection_ends_the_process_unanswered(void **state)
 {
@@ -612,11 +706,14 @@ int main(void)
 		TEST(mail_on_one_node_is_read_on_the_other),
 		TEST(a_node_hears_what_the_other_has_committed),
 		TEST(what_does_not_fit_a_note_comes_in_several),
+		TEST(a_flood_of_changes_hides_no_account),
 		TEST(two_writers_at_once_keep_numbers_and_counters_exact),
 		TEST(leases_are_given_to_one_node_only),
 		TEST(a_result_counts_only_under_the_lease_that_is_in_force),
 		TEST(what_a_holder_leaves_is_due_on_the_other_node),
 		TEST(a_commit_of_unknown_outcome_is_neither_lost_nor_done_twice),
+		TEST(a_batch_that_is_undone_has_renewed_nothing),
+		TEST(a_node_that_ends_in_peace_needs_no_burial),
 		TEST(a_lost_connection_ends_the_process_unanswered),
 		TEST(nodes_that_start_at_once_make_the_tables_once),
 	};
