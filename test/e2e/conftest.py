@@ -89,7 +89,9 @@ class Demo:
         self.dir = str(folder)
         self.settings = settings
         if self.server and not any(s.startswith("store=") for s in settings):
-            self.settings += ("store=" + self.server.fresh(),)
+            url = self.server.fresh()
+            self.database = url.rpartition("/")[2]
+            self.settings += ("store=" + url,)
         self.base = free_base()
         self.expected = []
         self.log_at = 0

@@ -394,9 +394,8 @@ def kill_role(demo, name):
     os.kill(next(pid for pid, role in demo.roles().items() if role == name), signal.SIGKILL)
 
 
-# With PostgreSQL what a store had when it was killed waits for a minute: test/crash/nodes.py.
-@pytest.mark.embedded
-@pytest.mark.parametrize("role", ["courier", "store", "dns", "vault"])
+# With PostgreSQL what a store had leased when it was killed waits for a minute: test/crash/nodes.py.
+@pytest.mark.parametrize("role", ["courier", pytest.param("store", marks=pytest.mark.embedded), "dns", "vault"])
 def test_a_killed_role_loses_nothing(start_demo, sink, role):
     demo = start_demo(f"route.far.test=smtp://127.0.0.1:{sink.port}", "queue.first-retry=1s",
                       "outbound.per-destination=2")

@@ -5,14 +5,24 @@ import uuid
 
 import pytest
 
+from conftest import ON_POSTGRES
 from mailbox_client import Imap, literals, plain
 from test_recipients import command
 
-pytestmark = pytest.mark.embedded
+
+def flip_in_database(demo, mark):
+    changed = demo.server.sql(
+        "UPDATE body_piece b SET data = set_byte(data, at, get_byte(data, at) # 4)"
+        f" FROM (SELECT name, start, position('{mark}'::bytea IN data) + 39 AS at FROM body_piece) p"
+        " WHERE b.name = p.name AND b.start = p.start AND at > 39 RETURNING 1", demo.database)
+    assert changed == "1"
 
 
 def flip(demo, mark):
     """One bit, some bytes behind the mark, wherever the store has put it."""
+    if ON_POSTGRES:
+        flip_in_database(demo, mark)
+        return
     found = 0
     for path in glob.glob(demo.dir + "/data/log/*.seg") + glob.glob(demo.dir + "/data/blob/??/*"):
         with open(path, "r+b") as f:
