@@ -104,6 +104,7 @@ enum { AT_A_TIME = 500 };
 static int list_some(struct view *v, const struct entry_query *q, uint64_t *first, uint32_t last,
 	entry_fn *fn, void *arg, struct err *err)
 {
+	struct buf facts = BUF(PACK_MAX);
 	unsigned n = 0;
 	struct rows *r;
 	int got;
@@ -125,7 +126,7 @@ static int list_some(struct view *v, const struct entry_query *q, uint64_t *firs
 			.received = rows_int(r, 8),
 			.saved = rows_int(r, 9),
 			.keywords = rows_str(r, 10),
-			.facts = q->facts ? rows_str(r, 11) : STR("") };
+			.facts = q->facts ? unpack(rows_str(r, 11), &facts) : STR("") };
 
 		n++;
 		*first = (uint64_t)e.uid + 1;
@@ -133,6 +134,7 @@ static int list_some(struct view *v, const struct entry_query *q, uint64_t *firs
 			break;
 	}
 	rows_free(&r);
+	buf_free(&facts);
 	return got == 0 && n == AT_A_TIME ? 2 : got;
 }
 

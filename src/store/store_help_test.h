@@ -129,7 +129,7 @@ static inline void add_alias(struct store *s, const char *address, const char *t
 
 struct mail_test {
 	uint64_t id;
-	const char *sender, *to, *body;
+	const char *sender, *to, *body, *facts;
 	uint32_t local, queued;
 	bool anywhere;
 	struct delivery_options options;
@@ -152,7 +152,8 @@ static inline int run_mail(struct txn *t, void *arg, struct err *err)
 		.notes = m->note,
 		.note_count = m->note != NULL,
 		.prefix = STR("Received: by us\r\n"),
-		.body = { .size = strlen(m->body), .facts = STR("facts") } };
+		.body = {
+			.size = strlen(m->body), .facts = str_c(m->facts ? m->facts : "facts") } };
 	struct str rest = str_c(m->to);
 
 	while (rest.n) {
