@@ -8,10 +8,11 @@
  * A statement is prepared once per connection and then found again by the address of its text,
  * so write it as a literal; text in a buffer works too. A call allocates nothing itself.
  *
- * Errors: ERR_EXISTS a unique key is taken already; ERR_FULL no space; ERR_TEMP busy, or a
- * conflict (db_conflict() says so: repeat the whole transaction); ERR_CLOSED the server went away,
- * and a commit that was under way may or may not have happened; ERR_NOTFOUND (db_open, reading
- * only) no such database; ERR_PERM everything else: wrong SQL, a check that failed, a damaged file.
+ * Errors: ERR_EXISTS a unique key is taken already; ERR_FULL no space; ERR_TEMP busy, a failing or
+ * damaged disk, or a conflict (db_conflict() says so: repeat the whole transaction); ERR_CLOSED the
+ * server went away, and a commit that was under way may or may not have happened; ERR_NOTFOUND
+ * (db_open, reading only) no such database; ERR_PERM everything else: wrong SQL, a check that
+ * failed, a file that is no database.
  */
 #ifndef DB_DB_H
 #define DB_DB_H

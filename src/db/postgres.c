@@ -64,7 +64,10 @@ static enum err_kind kind_of(const char *code)
 		return ERR_CLOSED;
 	if (str_eq(s, STR("53100")))
 		return ERR_FULL;
-	return str_starts(s, STR("53")) ? ERR_TEMP : ERR_PERM;
+	/* No room, a failing disk, damage: no answer to what was asked. */
+	return str_starts(s, STR("53")) || str_starts(s, STR("58")) || str_starts(s, STR("XX"))
+		? ERR_TEMP
+		: ERR_PERM;
 }
 
 static bool is_conflict(const char *code)

@@ -49,6 +49,7 @@ static enum err_kind kind_of(sqlite3 *h, int code)
 	case SQLITE_NOMEM:
 	case SQLITE_INTERRUPT:
 	case SQLITE_PROTOCOL:
+	case SQLITE_CORRUPT: /* no answer to what was asked: nobody must take it for a "no" */
 		return ERR_TEMP;
 	case SQLITE_CANTOPEN:
 		return sqlite3_system_errno(h) == ENOENT ? ERR_NOTFOUND : ERR_TEMP;

@@ -180,6 +180,33 @@ static void a_missing_or_damaged_file_is_named(void **state)
 	assert_non_null(strstr(err.msg, path));
 }
 
+/* What cannot be read is not what is not there: mail would be refused, and reports dropped. */
+static void a_damaged_page_is_no_answer(void **state)
+{
+	static char page[4096], text[3000];
+	struct err err = ERR_INIT;
+	struct db *db = opened(DB_WRITE);
+	int64_t n;
+	int fd;
+
+	(void)state;
+	memset(text, 'x', sizeof text);
+	memset(page, 0xff, sizeof page);
+	run(db, "CREATE TABLE t (x TEXT)");
+	for (int i = 0; i < 20; i++)
+		must(db_exec(db, "INSERT INTO t VALUES ($1)",
+			     DB_ARGS(DB_T(str_make(text, sizeof text))), &err),
+			&err);
+	db_close(&db);
+	fd = open(path, O_WRONLY);
+	assert_int_equal(pwrite(fd, page, sizeof page, 5 * sizeof page), sizeof page);
+	close(fd);
+	db = opened(DB_READ);
+	assert_int_equal(db_int(db, &n, "SELECT sum(length(x)) FROM t", DB_NOARGS, &err), -1);
+	assert_int_equal(err.kind, ERR_TEMP);
+	db_close(&db);
+}
+
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
 
 int main(void)
@@ -192,6 +219,7 @@ int main(void)
 		IN_FOLDER(a_second_writer_is_told_to_repeat),
 		IN_FOLDER(a_full_disk_is_told_apart),
 		IN_FOLDER(a_missing_or_damaged_file_is_named),
+		IN_FOLDER(a_damaged_page_is_no_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
