@@ -170,21 +170,32 @@ static bool restart(struct store *s, struct err *err)
 	return left == 0;
 }
 
-int checkpoint_make_room(struct store *s, struct err *err)
+/* Nobody begins to read meanwhile, and those who do not end by themselves are interrupted. */
+static bool wait_for_restart(struct store *s, struct err *err)
 {
 	const struct timespec moment = { .tv_nsec = TRY_MS * CLOCK_MSEC };
 	const int64_t until = clock_after(s->options.wal_patience);
-	struct err why = ERR_INIT;
 	bool done;
 
-	if (db_sqlite_wal_bytes(s->index) < NO_MORE(s->options.wal_bytes))
-		return 0;
 	readers_pause(s, clock_after(GRACE_MS * CLOCK_MSEC), until);
-	while (!(done = restart(s, &why)) && clock_mono() < until)
+	while (!(done = restart(s, err)) && clock_mono() < until)
 		nanosleep(&moment, NULL);
 	readers_resume(s);
-	if (done)
+	return done;
+}
+
+int checkpoint_make_room(struct store *s, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (db_sqlite_wal_bytes(s->index) < NO_MORE(s->options.wal_bytes) || restart(s, &why))
 		return 0;
-	log_event(LOG_WARN, "store.wal", L_ERR(&why));
+	/* Waiting has not helped a moment ago: now it is the readers' turn. */
+	if (clock_mono() >= s->wait_again) {
+		if (wait_for_restart(s, &why))
+			return 0;
+		log_event(LOG_WARN, "store.wal", L_ERR(&why));
+		s->wait_again = clock_after(s->options.wal_patience);
+	}
 	return err_set(err, ERR_TEMP, "somebody reads an old moment of the index");
 }

@@ -113,6 +113,7 @@ struct store {
 	struct compactor compactor;
 	struct follower follower;
 	uint64_t records_since_checkpoint;
+	int64_t wait_again;   /* clock_mono(): until then nobody waits for the write-ahead log */
 	int64_t housekeeping; /* clock_mono() of the next round */
 	bool much_to_do;      /* the last round has left something */
 	char alarm[240];      /* set before threads start, then only read */

@@ -113,6 +113,37 @@ static void a_job_that_reads_too_long_is_interrupted(void **state)
 	store_close(&s);
 }
 
+/* When it is somebody else who reads on and on, our own jobs are not kept from reading for each
+ * message that comes. */
+static void reading_goes_on_while_mail_is_put_off(void **state)
+{
+	struct store *s = open_small(state, 3 * CLOCK_SEC);
+	struct endless e = { .job = { .read = read_for_ever } };
+	enum err_kind kind = ERR_NONE;
+	struct err err = ERR_INIT;
+	struct db *db = NULL;
+	char url[100];
+	int64_t n = 0;
+
+	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/index.db", test_dir(state));
+	assert_int_equal(db_open(&db, url, DB_READ, &err), 0);
+	assert_int_equal(db_begin(db, &err), 0);
+	assert_int_equal(db_int(db, &n, "SELECT count(*) FROM entry", DB_NOARGS, &err), 1);
+	assert_true(deliver(s, MAILS, &kind) < MAILS);
+	store_submit(s, &e.job);
+	while (!atomic_load(&e.began))
+		;
+	assert_int_equal(deliver(s, 1, &kind), 0);
+	assert_int_equal(kind, ERR_TEMP);
+	assert_null(store_finished(s));
+	db_rollback(db);
+	while (deliver(s, MAILS, &kind) < MAILS) /* waits again, and ends it */
+		assert_int_equal(kind, ERR_TEMP);
+	assert_ptr_equal(store_finished(s), &e.job);
+	db_close(&db);
+	store_close(&s);
+}
+
 /* Nor does a replay of all there is make it grow. */
 static void a_replay_keeps_to_the_limit(void **state)
 {
@@ -135,6 +166,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_reader_that_does_not_end_stops_intake_at_the_limit),
 		TEST(a_job_that_reads_too_long_is_interrupted),
+		TEST(reading_goes_on_while_mail_is_put_off),
 		TEST(a_replay_keeps_to_the_limit),
 	};
 
