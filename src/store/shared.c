@@ -132,18 +132,25 @@ static int shared_may_begin(struct store *s, size_t expected, struct err *err)
 	return 0;
 }
 
-/* The lock of all nodes, and what the last of them has left. */
+/* The lock of all nodes, and what the last of them has left. Tables that a later version has
+ * brought up to date meanwhile are not touched. */
 static int lock_counters(struct store *s, struct err *err)
 {
 	struct rows *r;
 	int got;
 
 	if (db_query(s->index, &r,
-		    "SELECT " INDEX_COUNTERS ", " SHARED_NOW " FROM log_position FOR UPDATE",
+		    "SELECT " INDEX_COUNTERS ", " SHARED_NOW ", (SELECT version FROM index_version)"
+		    " FROM log_position FOR UPDATE",
 		    DB_NOARGS, err) < 0)
 		return -1;
 	got = rows_next(r, err);
-	if (got == 1) {
+	if (got == 1 && rows_int(r, 8) != INDEX_VERSION) {
+		got = err_set(err, ERR_CLOSED,
+			"another machine has brought the tables to format %d, and this one knows "
+			"%d",
+			(int)rows_int(r, 8), INDEX_VERSION);
+	} else if (got == 1) {
 		index_counters(r, 0, &s->next);
 		s->shared->now = rows_int(r, 7);
 	} else if (got == 0) {

@@ -671,6 +671,16 @@ static void a_lost_connection_ends_the_process_unanswered(void **state)
 	store_close(&s);
 }
 
+static void tables_of_a_later_version_are_left_alone(void **state)
+{
+	struct ears e = EARS;
+	struct store *s = open_node(server.url, test_dir(state), &e);
+
+	(void)number("UPDATE index_version SET version = version + 1 RETURNING 1");
+	wait_for(&e, &e.died);
+	store_close(&s);
+}
+
 static void *open_and_close(void *arg)
 {
 	struct test_place *p = arg;
@@ -715,6 +725,7 @@ int main(void)
 		TEST(a_batch_that_is_undone_has_renewed_nothing),
 		TEST(a_node_that_ends_in_peace_needs_no_burial),
 		TEST(a_lost_connection_ends_the_process_unanswered),
+		TEST(tables_of_a_later_version_are_left_alone),
 		TEST(nodes_that_start_at_once_make_the_tables_once),
 	};
 	int failed = 1;
