@@ -248,6 +248,23 @@ static int read_position(struct db *db, uint64_t *segment, uint64_t *sequence, s
 	return 0;
 }
 
+/* The copy must not take what the reserve is for: the writer, who goes on meanwhile, would run out
+ * of space in the middle of a transaction. */
+static int have_space(struct store *s, struct err *err)
+{
+	const uint64_t reserve = s->options.reserve_bytes;
+	uint64_t size, there;
+
+	if (reserve == 0)
+		return 0;
+	if (io_size(s->snapshots.fd, "index.db", &size, err) < 0)
+		return -1;
+	there = io_free_bytes(s->dir);
+	if (there >= reserve && there - reserve >= size)
+		return 0;
+	return err_set(err, ERR_FULL, "no space for a snapshot of the index");
+}
+
 static int make_held(struct store *s, struct db *db, struct snapshot *out, struct err *err)
 {
 	struct snapshots *n = &s->snapshots;
@@ -257,6 +274,7 @@ static int make_held(struct store *s, struct db *db, struct snapshot *out, struc
 
 	pthread_mutex_lock(&n->main_file);
 	if (read_position(db, &segment, &sequence, err) == 0 && checkpoint_all(db, err) == 0 &&
+		have_space(s, err) == 0 &&
 		snapshot_copy(s->dir, n->fd, segment, sequence, out, err) == 0)
 		r = 0;
 	pthread_mutex_unlock(&n->main_file);

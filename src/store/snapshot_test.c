@@ -203,6 +203,31 @@ static void a_failed_step_leaves_what_was_there(void **state)
 	store_close(&s);
 }
 
+static int no_space(void *arg, enum io_op op, const char *name, const char *to, uint64_t offset,
+	struct str data)
+{
+	(void)arg, (void)name, (void)to, (void)offset, (void)data;
+	return op == IO_SPACE ? ENOSPC : 0;
+}
+
+/* The writer would end for lack of space, start, and meet the next one. */
+static void none_is_made_that_would_fill_the_disk(void **state)
+{
+	const struct store_options o = { .segment_bytes = 1 << 20, .reserve_bytes = 1 };
+	struct store *s = open_store_with(test_dir(state), &o);
+	struct snapshot made;
+	struct err err = ERR_INIT;
+
+	add_account(s, "ann@example.org");
+	io_watch(no_space, NULL);
+	assert_int_equal(store_snapshot(s, &made, &err), -1);
+	io_watch(NULL, NULL);
+	assert_int_equal(err.kind, ERR_FULL);
+	assert_int_equal(snapshot_list(test_dir(state), &made, 1, &err), 0);
+	must_snapshot(s);
+	store_close(&s);
+}
+
 /* Or the thread would look again and again, without a pause. */
 static void an_index_that_cannot_be_read_puts_it_off(void **state)
 {
@@ -228,6 +253,7 @@ int main(void)
 		TEST(the_writer_goes_on_meanwhile),
 		TEST(a_failed_step_leaves_what_was_there),
 		TEST(an_index_that_cannot_be_read_puts_it_off),
+		TEST(none_is_made_that_would_fill_the_disk),
 	};
 
 	log_capture(test_quiet, NULL);
