@@ -319,6 +319,8 @@ static int lease(struct courier *c, bool *got, struct err *err)
 	if (ch &&
 		store_lease(ch, &q, clock_after(LEASE_SECONDS * CLOCK_SEC), &a, &hold, &why) == 0) {
 		c->next_due = a.next_due;
+		if (a.until > c->until)
+			c->until = a.until;
 		r = take_items(c, a.items, generation, got, err);
 	} else {
 		c->next_due = clock_wall() + 5;

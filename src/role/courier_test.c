@@ -170,7 +170,6 @@ static void restart_store(void)
 		store.mail[i].leased = false;
 	store.deaf = false;
 	store.ch = join(&store_link, store_asked);
-	say_until(NEVER);
 }
 
 static void restarts_during_dot(void)

@@ -467,10 +467,8 @@ static void on_peer(void *arg, uint32_t who, uint32_t number, int fd)
 	if (p->next)
 		p->next->at = &p->next;
 	s->peers = p;
-	if (who == WHO_COURIER) {
-		say_until(s, p);
+	if (who == WHO_COURIER)
 		store_say_due(s);
-	}
 }
 
 /* ---- life ---- */
@@ -555,7 +553,7 @@ static int serve(struct store_role *s, struct err *err)
 	if (task_spawn(s->role->group, "finished jobs", finish_task, s, err) < 0 ||
 		task_spawn(s->role->group, "store clock", clock_task, s, err) < 0)
 		return -1;
-	s->leases_until = store_leases_end(s->store); /* the first thing that couriers are told */
+	s->leases_until = store_leases_end(s->store);
 	role_on_peer(s->role,
 		WHO_MX | WHO_SUBMIT | WHO_MAILBOX | WHO_VAULT | WHO_COURIER | WHO_OPERATOR |
 			WHO_MASTER,

@@ -100,7 +100,8 @@ int store_do_lease(struct txn *t, struct store_job *job, struct err *err)
 	if (queue_lease(t, &lq, &arena, &l, &next_due, err) == 0) {
 		for (; l; l = l->next)
 			put_lease(&items, &rcpts, l);
-		r = ANSWER(store_lease, .items = buf_str(&items), .next_due = next_due);
+		r = ANSWER(store_lease, .items = buf_str(&items), .next_due = next_due,
+			.until = store_leases_end(t->view.store));
 	}
 	buf_free(&items);
 	buf_free(&rcpts);
