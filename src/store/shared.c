@@ -89,12 +89,14 @@ static int shared_start(struct store *s, struct err *err)
 	return follower_start(s, err) < 0 || notes_start(s, err) < 0 ? -1 : 0;
 }
 
-/* Who ends in peace needs no burial. What its couriers may still be at stays theirs until then. */
+/* Who ends in peace needs no burial. What its couriers may still be at stays theirs until then. No
+ * standby is waited for: if it is forgotten, the node is buried after all. */
 static void take_leave(struct store *s)
 {
 	struct err ignored = ERR_INIT;
 
-	if (s->writer_runs && !atomic_load(&s->failed))
+	if (s->writer_runs && !atomic_load(&s->failed) &&
+		db_exec(s->index, "SET synchronous_commit = off", DB_NOARGS, &ignored) == 0)
 		(void)db_exec(s->index,
 			"DELETE FROM node WHERE id = $1"
 			" AND NOT EXISTS (SELECT 1 FROM lease WHERE node = $1)",
