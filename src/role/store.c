@@ -515,6 +515,7 @@ static int open_store(struct store_role *s, struct err *err)
 	const int64_t grace = conf_duration(s->role->conf, CONF_QUOTA_GRACE) / CLOCK_SEC;
 	const struct store_options o = { .path = ".",
 		.url = store_database_url(),
+		.standby = conf_bool(s->role->conf, CONF_STORE_STANDBY),
 		.changed = store_foreign_add,
 		.segment_bytes = conf_u64(s->role->conf, CONF_STORE_SEGMENT),
 		.reserve_bytes = conf_u64(s->role->conf, CONF_STORE_RESERVE),

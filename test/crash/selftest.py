@@ -1,4 +1,5 @@
 """Each check on a case where it has to fail, and on one where it must not."""
+import glob
 import os
 import random as random_module
 import sqlite3
@@ -140,11 +141,10 @@ def model_checks(directory):
 
 def invariant_checks(directory):
     """On an index of our own with one wrong counter each."""
-    schema = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../sql/0001_index.sql")
-    if not os.path.exists(schema):
-        return
-    with open(schema) as f:
-        text = f.read().replace("--sqlite", "")
+    text = ""
+    for schema in sorted(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../sql/*_index.sql"))):
+        with open(schema) as f:
+            text += f.read().replace("--sqlite", "")
     text = "\n".join(line for line in text.split("\n") if not line.startswith("--"))
     folder = os.path.join(directory, "index")
     os.mkdir(folder)

@@ -151,6 +151,21 @@ def test_who_cannot_commit_says_try_later(server, start_demo):
         assert not [m for m in demo.messages() if mark.encode() in m]
 
 
+def test_mail_that_only_one_machine_would_have_is_not_taken(server, start_demo):
+    """T170: who asks for a standby gets no 250 without one; the rest goes on."""
+    demo = start_demo("store=" + server.fresh(), "store.standby=on")
+    demo.expect("smtp")
+    with Raw(demo) as c:
+        c.hello()
+        assert c.cmd("MAIL FROM:<x@else.test>")[0] == 250
+        code, text = c.cmd(f"RCPT TO:<{demo.USER1}>")
+        assert code == 452 and text[0].startswith("4.3.1"), text
+    with Imap(demo).login() as box:
+        box.ok("SELECT INBOX")
+    status = command(demo, "status")
+    assert status.returncode == 69 and "no synchronous standby" in status.stdout + status.stderr
+
+
 def test_the_password_of_the_database_is_nowhere_to_be_read(server, start_demo, tmp_path):
     """T038: not in process lists, the log, the settings, the status; a wrong one is told plainly."""
     word = "s3cret/" + uuid.uuid4().hex + "?&%"
