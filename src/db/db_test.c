@@ -381,8 +381,8 @@ static void a_serialization_failure_asks_to_repeat(void **state)
 	must(db_open(&other, url, DB_WRITE, &err), &err);
 	run(db, "CREATE TABLE t (a BIGINT)");
 	run(db, "INSERT INTO t VALUES (1)");
-	run(db, "SET default_transaction_isolation = 'repeatable read'");
 	must(db_begin(db, &err), &err);
+	run(db, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
 	assert_int_equal(number(db, "SELECT a FROM t", DB_NOARGS), 1);
 	run(other, "UPDATE t SET a = 2");
 	assert_int_equal(db_exec(db, "UPDATE t SET a = a + 1", DB_NOARGS, &err), -1);

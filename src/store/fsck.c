@@ -176,6 +176,7 @@ static int repair(struct fsck *f, struct store *s, uint64_t *losses, struct err 
 			fsck_say(f, "index.open", FSCK_WRONG, false, "index.db cannot be used: %s",
 				why.msg);
 		f->out->index_unusable = true;
+		db_close(&f->db);
 		return 1;
 	}
 	db_close(&f->db);
