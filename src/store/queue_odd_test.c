@@ -347,6 +347,44 @@ static void a_report_that_nobody_takes_keeps_nothing(void **state)
 	}
 }
 
+struct listed {
+	uint64_t last;
+	unsigned n, stop_at;
+};
+
+static bool count_row(void *arg, const struct queue_row *row)
+{
+	struct listed *l = arg;
+
+	assert_true(row->rcpt > l->last);
+	l->last = row->rcpt;
+	return ++l->n != l->stop_at;
+}
+
+static int list_queue(struct view *v, void *arg, struct err *err)
+{
+	return queue_list(v, 0, count_row, arg, err);
+}
+
+/* It is read in parts, which nobody notices. */
+static void a_long_queue_is_listed_once_and_whole(void **state)
+{
+	struct store *s = open_store(state);
+	struct listed l = { 0 };
+	struct err err;
+
+	for (uint64_t id = 1; id <= 3; id++)
+		put(s, (struct many){ .id = id, .domain = "a.example", .n = 400 });
+	assert_int_equal(look(s, list_queue, &l, &err), 0);
+	assert_int_equal(l.n, 1200);
+	l = (struct listed){ .stop_at = 700 };
+	assert_int_equal(look(s, list_queue, &l, &err), 0);
+	assert_int_equal(l.n, 700);
+	/* Without a database that others share, leases hold as long as the process lives. */
+	assert_true(store_leases_end(s) == INT64_MAX);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +396,7 @@ int main(void)
 		TEST(the_oldest_may_be_the_most_urgent),
 		TEST(mail_for_here_is_delivered_a_part_at_a_time),
 		TEST(a_report_that_nobody_takes_keeps_nothing),
+		TEST(a_long_queue_is_listed_once_and_whole),
 	};
 
 	log_capture(test_quiet, NULL);
