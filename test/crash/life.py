@@ -47,6 +47,7 @@ class Life(threading.Thread):
                 i.logout()
             except (OSError, imaplib.IMAP4.error):
                 pass  # a kill; what it was doing stays as it is noted
+        self.idle.set()  # the end may come in the middle of a session
 
     def change(self, ident, state, command, *arguments):
         """Does the server say OK? What it refuses has not happened."""
