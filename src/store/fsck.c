@@ -98,19 +98,25 @@ static int check_all(struct fsck *f, struct err *err)
 
 /* ---- repair ---- */
 
-/* The main file takes all of the write-ahead log, and is copied: from here on the log before it is
- * not needed to make the index anew. */
-static int make_snapshot(struct fsck *f, struct store *s, bool alone, struct err *err)
+/* The main file takes all of the write-ahead log. */
+static int end_index(struct store *s, struct err *err)
 {
-	struct snapshot made, kept[16];
 	uint32_t left = 0;
-	int n, fd, r;
 
 	if (db_sqlite_checkpoint(s->index, DB_TRUNCATE, &left, err) < 0)
 		return -1;
 	if (left)
 		return err_set(err, ERR_TEMP, "somebody else reads index.db");
 	db_close(&s->index);
+	return 0;
+}
+
+/* From here on the log before it is not needed to make the index anew. */
+static int make_snapshot(struct fsck *f, struct store *s, bool alone, struct err *err)
+{
+	struct snapshot made, kept[16];
+	int n, fd, r;
+
 	fd = io_open(f->dir, "index.db", O_RDONLY, err);
 	if (fd < 0)
 		return -1;
@@ -154,13 +160,18 @@ int store_new_uidvalidity(struct store *s, struct err *err)
 	return r;
 }
 
-/* The index is open and follows the log to its end. */
+/* The index is open and follows the log to its end, in a transaction. The trace goes on behind what
+ * was lost; it does so before the index, because whoever begins again once the index stands there
+ * does not know of a loss any more. */
 static int put_right(struct fsck *f, struct store *s, uint64_t losses, struct err *err)
 {
 	f->db = s->index;
-	if (fsck_check_index(f, true, err) < 0 || fsck_check_bodies(f, err) < 0)
+	if (fsck_check_index(f, true, err) < 0 || fsck_check_bodies(f, err) < 0 ||
+		(losses && trace_skip(s, &s->at, err) < 0) || db_commit(s->index, err) < 0) {
+		db_rollback(s->index);
 		return -1;
-	if (losses && trace_skip(s, &s->at, err) < 0)
+	}
+	if (end_index(s, err) < 0 || (f->o->rebuild && fsck_put_in_place(f, err) < 0))
 		return -1;
 	return make_snapshot(f, s, losses != 0, err);
 }
@@ -249,8 +260,9 @@ int fsck_go_back(int dir, const char *path, int64_t to, struct err *err)
 		return 0;
 	if (apply_all(dir, path, err) < 0 || store_open_alone(dir, path, &s, err) < 0)
 		return -1;
-	if (index_open(s, err) == 0 && make_snapshot(&f, s, false, err) == 0 &&
-		index_open(s, err) == 0 && index_go_back(s->index, to, err) == 0)
+	if (index_open(s, err) == 0 && end_index(s, err) == 0 &&
+		make_snapshot(&f, s, false, err) == 0 && index_open(s, err) == 0 &&
+		index_go_back(s->index, to, err) == 0)
 		r = db_sqlite_checkpoint(s->index, DB_TRUNCATE, &left, err);
 	store_close(&s);
 	return r;

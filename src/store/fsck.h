@@ -8,8 +8,8 @@
  *
  * The index is made anew from the newest snapshot that is whole (those whose record the log still
  * has come first), and the log since; without one from the log alone, in which every body names its
- * account, folder and flags. The old one stays as index.db.broken. When anything may be missing all
- * folders get a new UIDVALIDITY.
+ * account, folder and flags. The old one stays as index.db.broken, and is what it was until the new
+ * one is whole. When anything may be missing all folders get a new UIDVALIDITY.
  *
  * fsck_run() takes the lock: ERR_EXISTS when a server has it. Then fsck_online() reads the index
  * while it changes, each check for itself one moment of it. Damage is a finding and no error; an

@@ -438,16 +438,11 @@ static int check_one(struct fsck *f, const struct check *c, bool repair, struct 
 
 int fsck_check_index(struct fsck *f, bool repair, struct err *err)
 {
-	int r = repair ? db_begin(f->db, err) : 0;
+	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < CHECKS; i++)
 		r = check_one(f, &checks[i], repair, err);
-	if (!repair)
-		return r;
-	if (r == 0 && db_commit(f->db, err) == 0)
-		return 0;
-	db_rollback(f->db);
-	return -1;
+	return r;
 }
 
 bool fsck_index_is_whole(struct fsck *f)

@@ -57,6 +57,7 @@ int fsck_check_log(struct fsck *f, struct err *err);
 
 /* integrity_check of SQLite. False: it is damaged; said already. */
 bool fsck_index_is_whole(struct fsck *f);
+/* With repair, in a transaction of the caller. */
 int fsck_check_index(struct fsck *f, bool repair, struct err *err);
 
 /* ---- fsck_body.c ---- */
@@ -66,8 +67,15 @@ int fsck_check_bodies(struct fsck *f, struct err *err);
 /* ---- fsck_rebuild.c ---- */
 
 /* Apply what follows the index's position in the log, passing over damage. *losses: how much was
- * not there, or did not fit. */
+ * not there, or did not fit. The transaction stays open: what was passed over leaves counters that
+ * are wrong, and a store that counts links wrong removes mail. */
 int fsck_salvage(struct fsck *f, struct store *s, uint64_t *losses, struct err *err);
+
+/* ---- fsck_anew.c ---- */
+
+/* As fsck_salvage(), with an index of its own (INDEX_NEW), begun from a snapshot. */
 int fsck_rebuild(struct fsck *f, struct store *s, uint64_t *losses, struct err *err);
+/* It is whole, and nobody has it open: the one that was there becomes index.db.broken. */
+int fsck_put_in_place(struct fsck *f, struct err *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* The index follows the log again, over whatever damage there is; and the index made anew.
+/* The index follows the log again, over whatever damage there is.
  *
  * As long as nothing is missing the records are applied as at a start. From the first gap on, or
  * when the log does not go back to its beginning, each effect is tried for itself: what refers to
@@ -438,125 +438,9 @@ int fsck_salvage(struct fsck *f, struct store *s, uint64_t *losses, struct err *
 		r = give_uidvalidity(&v, err);
 	if (r == 0 && v.count)
 		r = write_again(f, &v.last, err);
-	if (r == 0)
-		r = db_commit(s->index, err);
-	if (r < 0)
-		db_rollback(s->index);
 	f->out->segments = w.segments;
 	f->out->records = w.records;
 	*losses += v.losses;
 	buf_free(&v.one);
 	return r;
-}
-
-/* ---- the index anew ---- */
-
-/* Where it stands must be a record of the log. */
-static bool fits_the_log(struct fsck *f, const struct slog_position *at)
-{
-	struct err err = ERR_INIT;
-	struct slog_cursor c;
-	int got;
-
-	slog_cursor_init(&c, f->dir, at);
-	got = slog_cursor_check(&c, &err);
-	slog_cursor_free(&c);
-	return got == 1;
-}
-
-static bool is_usable(struct fsck *f, const struct snapshot *s, bool must_fit)
-{
-	struct err err = ERR_INIT;
-	struct slog_position at;
-	struct counters next;
-	char url[FSCK_URL];
-	int64_t version = 0;
-	bool ok;
-
-	fsck_url(f, url, "index.db");
-	ok = db_open(&f->db, url, DB_READ, &err) == 0 && fsck_index_is_whole(f) &&
-		index_version(f->db, &version, &err) == 0 && version > 0 &&
-		version <= INDEX_VERSION && index_position(f->db, &at, &next, &err) == 0 &&
-		(!must_fit || fits_the_log(f, &at));
-	db_close(&f->db);
-	if (!ok)
-		fsck_say(f, "rebuild.snapshot", FSCK_NOTE, false, "%s cannot be used", s->name);
-	return ok;
-}
-
-static int put_snapshot(struct fsck *f, const struct snapshot *s, struct err *err)
-{
-	int from = io_open(f->dir, s->name, O_RDONLY, err), to = -1, r = -1;
-	uint64_t size;
-
-	if (from >= 0)
-		to = io_open(f->dir, "index.db.new", O_RDWR | O_CREAT | O_TRUNC, err);
-	if (to >= 0 && io_size(from, s->name, &size, err) == 0 &&
-		io_copy(from, s->name, to, "index.db.new", size, err) == 0 &&
-		io_flush(to, "index.db.new", err) == 0 &&
-		io_rename(f->dir, "index.db.new", "index.db", err) == 0)
-		r = io_flush_dir(f->dir, ".", err);
-	if (from >= 0)
-		close(from);
-	if (to >= 0)
-		close(to);
-	return r;
-}
-
-/* What a start would take for a part of the new one goes first. */
-static int set_aside(struct fsck *f, struct err *err)
-{
-	static const char *const names[][2] = { { "index.db", "index.db.broken" },
-		{ "index.db-wal", "index.db.broken-wal" } };
-
-	if (io_remove(f->dir, "index.db.broken", err) < 0 ||
-		io_remove(f->dir, "index.db.broken-wal", err) < 0)
-		return -1;
-	for (size_t i = 0; i < 2; i++)
-		if (faccessat(f->dir, names[i][0], F_OK, 0) == 0 &&
-			io_rename(f->dir, names[i][0], names[i][1], err) < 0)
-			return -1;
-	return io_remove(f->dir, "index.db-shm", err) < 0 ? -1 : io_flush_dir(f->dir, ".", err);
-}
-
-/* 1: it is the index now; 0: it cannot be; -1. */
-static int try_snapshot(struct fsck *f, const struct snapshot *s, bool must_fit, struct err *err)
-{
-	static const char *const rests[] = { "index.db", "index.db-wal", "index.db-shm" };
-
-	if (put_snapshot(f, s, err) < 0)
-		return -1;
-	if (is_usable(f, s, must_fit)) {
-		fsck_say(f, "rebuild.snapshot", FSCK_NOTE, false, "begun from %s", s->name);
-		return 1;
-	}
-	for (size_t i = 0; i < sizeof rests / sizeof *rests; i++)
-		if (io_remove(f->dir, rests[i], err) < 0)
-			return -1;
-	return 0;
-}
-
-/* One that cannot be used is replaced by the next. If the log has lost the records of all of them,
- * what they know of accounts and folders is still better than the names that mail carries. */
-static int start_from_snapshot(struct fsck *f, struct err *err)
-{
-	struct snapshot kept[SNAPSHOTS_KEPT];
-	int got = 0, n = snapshot_list(f->dir, kept, SNAPSHOTS_KEPT, err);
-
-	for (int i = 0; i < 2 * n && got == 0; i++)
-		got = try_snapshot(f, &kept[i % n], i < n, err);
-	return n < 0 || got < 0 ? -1 : 0;
-}
-
-int fsck_rebuild(struct fsck *f, struct store *s, uint64_t *losses, struct err *err)
-{
-	uint64_t wrong = f->out->wrong;
-
-	if (set_aside(f, err) < 0 || start_from_snapshot(f, err) < 0)
-		return -1;
-	f->out->wrong = wrong; /* what was wrong with snapshots that are not used */
-	if (index_open(s, err) < 0)
-		return -1;
-	f->db = s->index;
-	return fsck_salvage(f, s, losses, err);
 }

@@ -212,18 +212,35 @@ static int look_first(const char *url, struct err *err)
 	return refuse_newer(version, err);
 }
 
-int index_open(struct store *s, struct err *err)
+static int open_file(struct store *s, const char *name, int64_t *version, struct err *err)
 {
 	char url[STORE_URL];
+
+	index_url(s, url, name);
+	return look_first(url, err) < 0 || db_open(&s->index, url, DB_WRITE, err) < 0 ||
+			index_version(s->index, version, err) < 0 || refuse_newer(*version, err) < 0
+		? -1
+		: 0;
+}
+
+int index_open(struct store *s, struct err *err)
+{
 	int64_t version;
 
-	index_url(s, url, "index.db");
-	if (look_first(url, err) < 0 || db_open(&s->index, url, DB_WRITE, err) < 0 ||
-		index_version(s->index, &version, err) < 0 || refuse_newer(version, err) < 0)
+	if (open_file(s, "index.db", &version, err) < 0)
 		return -1;
 	if (version > 0 && version < INDEX_VERSION && snapshot_before_upgrade(s, err) < 0)
 		return -1;
 	if (index_tables(s->index, err) < 0)
+		return -1;
+	return index_read(s, err);
+}
+
+int index_open_new(struct store *s, struct err *err)
+{
+	int64_t version;
+
+	if (open_file(s, INDEX_NEW, &version, err) < 0 || index_tables(s->index, err) < 0)
 		return -1;
 	return index_read(s, err);
 }

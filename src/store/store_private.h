@@ -135,6 +135,8 @@ int index_go_back(struct db *db, int64_t to, struct err *err);
 int index_position(struct db *db, struct slog_position *at, struct counters *next, struct err *err);
 /* Open the index for writing and make its tables when it is new; read position and counters. */
 int index_open(struct store *s, struct err *err);
+#define INDEX_NEW "index.db.new" /* that of a rebuild, until it is whole */
+int index_open_new(struct store *s, struct err *err);
 /* Position and counters, as they are committed. */
 int index_read(struct store *s, struct err *err);
 /* Make the tables, or bring those of an older version up to date. */
