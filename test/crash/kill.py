@@ -130,7 +130,7 @@ class Loop:
             c.on_positive = self._positive
             c.start()
         if "IMAPS_PORT" in env:
-            self.lives = [life.Life(env, n, self.options.seed * 10 + n) for n in (1, 2)]
+            self.lives = [life.Life(self.demo, n, self.options.seed * 10 + n) for n in (1, 2)]
         for one in self.lives:
             one.start()
         print(f"     killing {', '.join(sorted(self.roles))}", flush=True)
@@ -282,6 +282,7 @@ class Loop:
         print(f"     {when}: {self.book.count('positive')} promised, {self.book.count('unknown')} unknown, "
               f"{sum(map(len, boxes.values()))} found, {len(self.sink.taken)} sent on, "
               f"{sum(one.changes for one in self.lives)} changes by IMAP, "
+              f"{sum(one.restored for one in self.lives)} brought back, "
               f"{len(self.problems) - before} problems", flush=True)
 
     def _sent(self):

@@ -1,4 +1,5 @@
-"""A client that works on messages by IMAP while roles are killed: append, flag, copy, move, expunge.
+"""A client that works on messages by IMAP while roles are killed: append, flag, copy, move, expunge; some of what it
+has expunged the operator brings back (`account restore`).
 
 Each message lives in two folders of one account and has its own id. Before a command the client notes the
 state that the message will have, and after an OK that it has it; when the connection ends instead, the message is
@@ -8,21 +9,24 @@ import imaplib
 import random as random_module
 import re
 import ssl
+import subprocess
 import threading
 
+import demo as demo_module
 import ledger as ledger_module
 
 FOLDERS = ("Life", "Kept")
 
 
 class Life(threading.Thread):
-    def __init__(self, env, number, seed):
+    def __init__(self, demo, number, seed):
         super().__init__(daemon=True)
-        self.env, self.number = env, number
-        self.login, self.password = env[f"USER{number}"], env[f"PASS{number}"]
+        self.demo, self.env, self.number = demo, demo.env, number
+        self.login, self.password = self.env[f"USER{number}"], self.env[f"PASS{number}"]
         self.random = random_module.Random(seed)
         self.states = {}   # id: (digest, answered, asked or None)
         self.changes = 0   # that were answered
+        self.restored = 0  # of them
         self.go, self.idle, self.end = threading.Event(), threading.Event(), False
 
     def connect(self):
@@ -59,7 +63,7 @@ class Life(threading.Thread):
         return data if kind == "OK" else None
 
     def one(self, i):
-        ident = f"life-{self.number}-{len(self.states)}"
+        ident = f"life-{self.number}-{len(self.states):06}"  # none is part of another: see --subject
         data = ledger_module.compose(ident, self.random.randrange(800, 20000), self.random, self.login,
                                      self.login)
         self.states[ident] = ledger_module.digest(data), (), None
@@ -77,7 +81,20 @@ class Life(threading.Thread):
             self.change(ident, ("Kept:\\Flagged",), i.uid, "MOVE", uid, FOLDERS[1])
         elif step == 2 and self.change(ident, ("Life:\\Deleted",), i.uid, "STORE", uid, "FLAGS",
                                        "(\\Deleted)") is not None:
-            self.change(ident, (), i.uid, "EXPUNGE", uid)
+            if self.change(ident, (), i.uid, "EXPUNGE", uid) is not None:
+                self.bring_back(ident)
+
+    def bring_back(self, ident):
+        """A command that fails may have done it."""
+        digest, now, _ = self.states[ident]
+        self.states[ident] = digest, now, ("Life:",)
+        try:
+            self.demo.command("account", "restore", self.login, "--folder", FOLDERS[0], "--subject", ident)
+        except (demo_module.Failed, subprocess.SubprocessError):
+            return
+        self.states[ident] = digest, ("Life:",), None
+        self.changes += 1
+        self.restored += 1
 
     def check(self):
         """Problems. The client has to rest meanwhile."""

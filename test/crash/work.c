@@ -7,6 +7,7 @@
 #include "store/mailbox.h"
 #include "store/names.h"
 #include "store/queue.h"
+#include "store/undelete.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@ enum { FLAGS = STORE_SEEN | STORE_FLAGGED };
 
 static const char *const people[] = { "ann@ledger.test", "bob@ledger.test" };
 static const char elsewhere[] = "guest@far.test";
-static const char archive[] = "Archive";
+static const char inbox[] = "INBOX", archive[] = "Archive";
 
 struct work_site work_site;
 
@@ -40,7 +41,10 @@ struct work {
 	size_t rcpt_count;
 	uint32_t flags;
 	bool move, change_mind;
+	uint64_t mailbox, target; /* 0: INBOX, Archive */
 	const char *login;
+	uint32_t uid;     /* that it has after a move */
+	const char *name; /* of a mailbox that comes and goes */
 };
 
 static int run(struct work *k, const char *what)
@@ -116,6 +120,11 @@ static int do_append(struct txn *t, struct store_job *job, struct err *err)
 	return delivery_append(t, &a, &uidvalidity, &k->w->uid, err);
 }
 
+static uint64_t mailbox_of(const struct work *k)
+{
+	return k->mailbox ? k->mailbox : work_site.inboxes[k->w->owner];
+}
+
 /* The one uid that this worker cares about. */
 static struct str only(const struct worker *w, struct range_list *l)
 {
@@ -152,8 +161,8 @@ static int do_expunge(struct txn *t, struct store_job *job, struct err *err)
 	struct work *k = (struct work *)job;
 	struct range_list one, out = RANGE_LIST;
 	uint64_t modseq;
-	int r = entry_expunge(t, work_site.accounts[k->w->owner], work_site.inboxes[k->w->owner],
-		only(k->w, &one), true, &out, &modseq, err);
+	int r = entry_expunge(t, work_site.accounts[k->w->owner], mailbox_of(k), only(k->w, &one),
+		true, &out, &modseq, err);
 
 	range_list_free(&one);
 	range_list_free(&out);
@@ -165,16 +174,52 @@ static int do_copy(struct txn *t, struct store_job *job, struct err *err)
 	struct work *k = (struct work *)job;
 	struct range_list one, from = RANGE_LIST, to = RANGE_LIST;
 	const struct entry_copy q = { .account = work_site.accounts[k->w->owner],
-		.mailbox = work_site.inboxes[k->w->owner],
+		.mailbox = mailbox_of(k),
 		.ranges = only(k->w, &one),
-		.target = work_site.archives[k->w->owner],
+		.target = k->target ? k->target : work_site.archives[k->w->owner],
 		.move = k->move };
+	struct effect_uid_range made;
+	struct str uids;
 	uint64_t modseq;
 	int r = entry_copy(t, &q, &from, &to, &modseq, err);
+
+	uids = range_list_end(&to);
+	if (r == 0 && k->move && effect_uid_range_next(&uids, &made))
+		k->uid = made.first;
 
 	range_list_free(&one);
 	range_list_free(&from);
 	range_list_free(&to);
+	return r;
+}
+
+static int do_make(struct txn *t, struct store_job *job, struct err *err)
+{
+	struct work *k = (struct work *)job;
+
+	return mailbox_create(
+		t, work_site.accounts[k->w->owner], str_c(k->name), 0, &k->target, err);
+}
+
+static int do_remove(struct txn *t, struct store_job *job, struct err *err)
+{
+	struct work *k = (struct work *)job;
+
+	return mailbox_delete(t, work_site.accounts[k->w->owner], str_c(k->name), err);
+}
+
+/* ERR_NOTFOUND: it has been purged. */
+static int do_undelete(struct txn *t, struct store_job *job, struct err *err)
+{
+	struct work *k = (struct work *)job;
+	struct undeleted out;
+	struct range_list one;
+	int r = undelete(
+		t, work_site.accounts[k->w->owner], mailbox_of(k), only(k->w, &one), &out, err);
+
+	range_list_free(&one);
+	if (r == 0 && out.messages == 0)
+		return err_set(err, ERR_NOTFOUND, "nothing to bring back");
 	return r;
 }
 
@@ -378,20 +423,30 @@ void work_burst(struct worker *w)
 	}
 }
 
-/* One step in the life of an appended message; afterwards it has these flags in its places. */
-static int step(struct worker *w, struct work k, const char *what, bool inbox, bool copied)
+/* The places in the owner's account: up to two mailboxes. */
+static void say_state(
+	const struct worker *w, char state[WORK_STATE], const char *one, const char *other)
 {
 	const char *who = people[w->owner];
-	char state[WORK_STATE] = "";
 
-	if (inbox)
-		snprintf(state, sizeof state, "%s/INBOX:%d ", who, FLAGS);
-	if (copied)
-		snprintf(state + strlen(state), sizeof state - strlen(state), "%s/%s:%d", who,
-			archive, FLAGS);
-	k.w = w;
+	state[0] = '\0';
+	if (one)
+		snprintf(state, WORK_STATE, "%s/%s:%d ", who, one, FLAGS);
+	if (other)
+		snprintf(state + strlen(state), WORK_STATE - strlen(state), "%s/%s:%d", who, other,
+			FLAGS);
+}
+
+/* One step in the life of an appended message; afterwards it has these flags in its places. */
+static int step(
+	struct worker *w, struct work *k, const char *what, const char *one, const char *other)
+{
+	char state[WORK_STATE];
+
+	k->w = w;
+	say_state(w, state, one, other);
 	work_site.ask(w, state);
-	return run(&k, what);
+	return run(k, what);
 }
 
 static int do_read(struct view *v, struct store_job *job, struct err *err)
@@ -421,13 +476,90 @@ static void read_back(struct worker *w)
 	store_job_free(&k.job);
 }
 
+/* Back into the mailbox of that name, once. 0; -1 refused; 1 there is nothing to bring back. */
+static int undelete_once(struct worker *w, uint64_t mailbox, const char *state)
+{
+	struct work k = { .job = { .write = do_undelete }, .w = w, .mailbox = mailbox };
+	struct err err = ERR_INIT;
+	int r;
+
+	work_site.ask(w, state);
+	r = store_run(work_site.store, &k.job, &err);
+	store_job_free(&k.job);
+	if (r < 0 && err.kind == ERR_NOTFOUND)
+		return 1;
+	work_site.outcome(w, r, "undelete", &err);
+	return r;
+}
+
+/* What was refused is asked for once more, and what has come back comes only once. What has been
+ * purged meanwhile, as may be at any moment, stays away. */
+static void bring_back(struct worker *w, uint64_t mailbox, const char *name)
+{
+	const struct err none = ERR_INIT;
+	char state[WORK_STATE];
+	int r;
+
+	say_state(w, state, name, NULL);
+	r = undelete_once(w, mailbox, state);
+	if (r < 0)
+		r = undelete_once(w, mailbox, state);
+	if (r < 0)
+		return;
+	if (r == 0)
+		r = undelete_once(w, mailbox, state);
+	else
+		work_site.ask(w, "");
+	if (r == 1)
+		work_site.outcome(w, 0, "undelete", &none);
+}
+
+/* Ann wants hers back. */
+static void expunge(struct worker *w)
+{
+	struct work k = { .job = { .write = do_expunge } };
+
+	if (step(w, &k, "expunge", NULL, NULL) == 0 && !w->passing && w->owner == 0)
+		bring_back(w, 0, inbox);
+}
+
+static void copy(struct worker *w)
+{
+	struct work k = { .job = { .write = do_copy } };
+
+	step(w, &k, "copy", inbox, archive);
+}
+
+static void move(struct worker *w)
+{
+	struct work k = { .job = { .write = do_copy }, .move = true };
+
+	step(w, &k, "move", archive, NULL);
+}
+
+/* Into a mailbox of its own, which is deleted and comes back. */
+static void move_and_delete(struct worker *w)
+{
+	struct work make = { .job = { .write = do_make }, .name = w->id };
+	struct work move = { .job = { .write = do_copy }, .move = true };
+	struct work delete = { .job = { .write = do_remove }, .name = w->id };
+
+	if (step(w, &make, "make a mailbox", inbox, NULL) < 0)
+		return;
+	move.target = make.target;
+	if (step(w, &move, "move", w->id, NULL) < 0)
+		return;
+	w->uid = move.uid;
+	if (step(w, &delete, "delete a mailbox", NULL, NULL) == 0)
+		bring_back(w, make.target, w->id);
+}
+
 void work_append(struct worker *w)
 {
+	typedef void way(struct worker * w);
+	static way *const ways[] = { expunge, move_and_delete, copy, move };
 	struct work k = { .job = { .write = do_append, .intake = true }, .w = w };
-	static const struct work flag = { .job = { .write = do_flag }, .flags = FLAGS };
-	static const struct work expunge = { .job = { .write = do_expunge } };
-	static const struct work copy = { .job = { .write = do_copy } };
-	static const struct work move = { .job = { .write = do_copy }, .move = true };
+	struct work flag = { .job = { .write = do_flag }, .flags = FLAGS };
 	char state[WORK_STATE];
 
 	compose(w, 'a');
@@ -438,24 +570,12 @@ void work_append(struct worker *w)
 		return;
 	read_back(w);
 	if (w->passing) {
-		step(w, expunge, "expunge", false, false);
+		expunge(w);
 		return;
 	}
-	if (work_draw(w, 3) == 0 || step(w, flag, "flag", true, false) < 0)
+	if (work_draw(w, 3) == 0 || step(w, &flag, "flag", inbox, NULL) < 0)
 		return;
-	switch (work_draw(w, 4)) {
-	case 0:
-		step(w, expunge, "expunge", false, false);
-		break;
-	case 1:
-		step(w, move, "move", false, true);
-		break;
-	case 2:
-		step(w, copy, "copy", true, true);
-		break;
-	default:
-		break;
-	}
+	ways[w->message / 2 % 4](w); /* a short run has most of them */
 }
 
 /* ---- the place ---- */
