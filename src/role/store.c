@@ -175,6 +175,16 @@ int store_role_fits(struct store_job *job, struct err *err)
 	return err_set(err, ERR_LIMIT, "the answer does not fit a message");
 }
 
+bool listing_fits(struct listing *l, size_t before)
+{
+	if (buf_ok(&l->items) && l->items.n <= STORE_ITEMS)
+		return true;
+	buf_cut(&l->items, before);
+	l->items.over = false;
+	l->more = true;
+	return false;
+}
+
 /* ---- works ---- */
 
 struct work *store_work_new(struct peer *p, struct request *req, struct err *err)

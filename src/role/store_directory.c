@@ -361,24 +361,6 @@ int store_do_identity(struct txn *t, struct store_job *job, struct err *err)
 
 /* ---- lists ---- */
 
-struct listing {
-	struct buf items;
-	bool more;
-};
-
-#define LISTING ((struct listing){ .items = BUF(MSG_MAX) })
-
-/* What was added is too much: take it away again. */
-static bool fits(struct listing *l, size_t before)
-{
-	if (buf_ok(&l->items) && l->items.n <= STORE_ITEMS)
-		return true;
-	buf_cut(&l->items, before);
-	l->items.over = false;
-	l->more = true;
-	return false;
-}
-
 static bool add_domain(void *arg, const struct directory_domain_row *row)
 {
 	struct listing *l = arg;
@@ -387,7 +369,7 @@ static bool add_domain(void *arg, const struct directory_domain_row *row)
 	store_domain_row_put(&l->items,
 		&(struct store_domain_row){ row->name, row->kind, (uint32_t)row->accounts,
 			row->quota_messages, row->quota_bytes, row->messages, row->bytes });
-	return fits(l, before);
+	return listing_fits(l, before);
 }
 
 int store_do_domains(struct view *v, struct store_job *job, struct err *err)
@@ -411,7 +393,7 @@ static bool add_account(void *arg, const struct directory_account_row *row)
 		&(struct store_account_row){ row->account, row->login, row->full_name, row->enabled,
 			row->messages, row->bytes, row->created, row->quota_messages,
 			row->quota_bytes, row->cap_messages, row->cap_recipients });
-	return fits(l, before);
+	return listing_fits(l, before);
 }
 
 int store_do_accounts(struct view *v, struct store_job *job, struct err *err)
@@ -432,7 +414,7 @@ static bool add_identity(void *arg, struct str address)
 	size_t before = l->items.n;
 
 	store_target_item_put(&l->items, &(struct store_target_item){ address });
-	return fits(l, before);
+	return listing_fits(l, before);
 }
 
 int store_do_identities(struct view *v, struct store_job *job, struct err *err)
@@ -462,7 +444,7 @@ static bool end_alias(struct alias_listing *l)
 	if (row.address.n == 0)
 		return true;
 	store_alias_row_put(&l->list.items, &row);
-	return fits(&l->list, before);
+	return listing_fits(&l->list, before);
 }
 
 static bool add_alias(
@@ -508,7 +490,7 @@ static bool add_secret(void *arg, struct str name)
 	size_t before = l->items.n;
 
 	store_secret_item_put(&l->items, &(struct store_secret_item){ name });
-	return fits(l, before);
+	return listing_fits(l, before);
 }
 
 int store_do_secret_list(struct view *v, struct store_job *job, struct err *err)

@@ -37,28 +37,20 @@ static struct str put_ranges(struct range_list *l, struct buf *out)
 
 /* ---- mailboxes ---- */
 
-struct listing {
-	struct buf items;
-	bool more;
-};
-
 static bool add_mailbox(void *arg, const struct mailbox_row *row)
 {
 	struct listing *l = arg;
-	const struct store_mailbox_item item = { row->id, row->name, row->uses, row->subscribed,
-		row->id != 0 };
+	const size_t before = l->items.n;
 
-	if (l->items.n > STORE_ITEMS - 2 * MAILBOX_NAME) {
-		l->more = true;
-		return false;
-	}
-	store_mailbox_item_put(&l->items, &item);
-	return true;
+	store_mailbox_item_put(&l->items,
+		&(struct store_mailbox_item){
+			row->id, row->name, row->uses, row->subscribed, row->id != 0 });
+	return listing_fits(l, before);
 }
 
 int store_do_mailboxes(struct view *v, struct store_job *job, struct err *err)
 {
-	struct listing l = { BUF(MSG_MAX), false };
+	struct listing l = LISTING;
 	int r = -1;
 	ASKED(store_mailboxes, q);
 
@@ -174,17 +166,12 @@ static bool add_entry(void *arg, const struct entry *e)
 		.facts = e->facts };
 
 	store_entry_put(&l->items, &row);
-	if (buf_ok(&l->items) && l->items.n <= STORE_ITEMS)
-		return true;
-	buf_cut(&l->items, before);
-	l->items.over = false;
-	l->more = true;
-	return false;
+	return listing_fits(l, before);
 }
 
 int store_do_entries(struct view *v, struct store_job *job, struct err *err)
 {
-	struct listing l = { BUF(MSG_MAX), false };
+	struct listing l = LISTING;
 	struct buf ranges = BUF(MSG_MAX);
 	struct entry_query eq;
 	int r = -1;
@@ -237,7 +224,7 @@ static bool add_flags(void *arg, uint32_t uid, uint32_t flags, struct str keywor
 
 int store_do_flags(struct txn *t, struct store_job *job, struct err *err)
 {
-	struct listing l = { BUF(MSG_MAX), false };
+	struct listing l = LISTING;
 	struct range_list failed = RANGE_LIST;
 	struct buf ranges = BUF(MSG_MAX), out = BUF(MSG_MAX);
 	struct entry_flags eq;

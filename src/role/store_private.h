@@ -132,6 +132,15 @@ static inline struct work *work_of(struct store_job *job)
 		store_role_fits(job, err))
 int store_role_fits(struct store_job *job, struct err *err);
 
+/* In a job: the items of a sequence as they come, until an answer is full. */
+struct listing {
+	struct buf items;
+	bool more;
+};
+#define LISTING ((struct listing){ .items = BUF(MSG_MAX) })
+/* Does what was added since `before` go with them? If not it is taken away, and there is more. */
+bool listing_fits(struct listing *l, size_t before);
+
 /* store.c */
 void store_work_submit(struct work *w);
 struct work *store_work_new(struct peer *p, struct request *req, struct err *err);

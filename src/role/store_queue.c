@@ -151,21 +151,6 @@ void store_on_lease_body(struct peer *p, struct request *req)
 
 /* ---- the operator ---- */
 
-struct listing {
-	struct buf items;
-	bool more;
-};
-
-static bool fits(struct listing *l, size_t before)
-{
-	if (buf_ok(&l->items) && l->items.n <= STORE_ITEMS)
-		return true;
-	buf_cut(&l->items, before);
-	l->items.over = false;
-	l->more = true;
-	return false;
-}
-
 static bool add_queue_row(void *arg, const struct queue_row *r)
 {
 	struct listing *l = arg;
@@ -182,12 +167,12 @@ static bool add_queue_row(void *arg, const struct queue_row *r)
 			.attempts = r->attempts,
 			.next = r->next,
 			.text = r->text });
-	return fits(l, before);
+	return listing_fits(l, before);
 }
 
 int store_do_queue(struct view *v, struct store_job *job, struct err *err)
 {
-	struct listing l = { BUF(MSG_MAX), false };
+	struct listing l = LISTING;
 	int r = -1;
 	ASKED(store_queue, q);
 
@@ -268,12 +253,12 @@ static bool add_trace_row(void *arg, const struct trace_row *r)
 			.event = r->event,
 			.text = buf_str(&text) });
 	buf_free(&text);
-	return fits(l, before);
+	return listing_fits(l, before);
 }
 
 int store_do_trace(struct view *v, struct store_job *job, struct err *err)
 {
-	struct listing l = { BUF(MSG_MAX), false };
+	struct listing l = LISTING;
 	int r = -1;
 	ASKED(store_trace, q);
 

@@ -8,34 +8,18 @@
 
 #include <stdlib.h>
 
-struct listing {
-	struct buf items;
-	bool more;
-};
-
-/* The row that has been added is too much. */
-static bool take_back(struct listing *l, size_t before)
-{
-	if (buf_ok(&l->items) && l->items.n <= STORE_ITEMS)
-		return true;
-	buf_cut(&l->items, before);
-	l->items.over = false;
-	l->more = true;
-	return false;
-}
-
 static bool add_former(void *arg, const struct undelete_mailbox *m)
 {
 	struct listing *l = arg;
 	const size_t before = l->items.n;
 
 	store_former_item_put(&l->items, &(struct store_former_item){ m->id, m->name, m->removed });
-	return take_back(l, before);
+	return listing_fits(l, before);
 }
 
 int store_do_former_mailboxes(struct view *v, struct store_job *job, struct err *err)
 {
-	struct listing l = { BUF(MSG_MAX), false };
+	struct listing l = LISTING;
 	int r = -1;
 	ASKED(store_former_mailboxes, q);
 
@@ -53,12 +37,12 @@ static bool add_deleted(void *arg, const struct undelete_row *row)
 	store_deleted_item_put(&l->items,
 		&(struct store_deleted_item){
 			row->uid, row->flags, row->deleted, row->received, row->size, row->facts });
-	return take_back(l, before);
+	return listing_fits(l, before);
 }
 
 int store_do_deleted(struct view *v, struct store_job *job, struct err *err)
 {
-	struct listing l = { BUF(MSG_MAX), false };
+	struct listing l = LISTING;
 	struct undelete_query dq;
 	int r = -1;
 	ASKED(store_deleted, q);
