@@ -3,6 +3,7 @@
 #undef _FILE_OFFSET_BITS
 
 #include "interpose.h"
+#include "names.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -26,12 +27,6 @@
 #include <unistd.h>
 
 /* Declared by Debian's headers only in some settings. */
-int open64(const char *path, int flags, ...);
-int openat64(int dir, const char *path, int flags, ...);
-int __open_2(const char *path, int flags);
-int __open64_2(const char *path, int flags);
-int __openat_2(int dir, const char *path, int flags);
-int __openat64_2(int dir, const char *path, int flags);
 struct dirent64 *readdir64(DIR *d);
 int fcntl64(int fd, int command, ...);
 int fstatvfs64(int fd, struct statvfs64 *st);
@@ -230,103 +225,36 @@ void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset)
 
 /* ---- names ---- */
 
-static int open_one(int at, const char *path, int flags, mode_t mode)
+int name_open(int at, const char *path, int flags, mode_t mode)
 {
 	if (flags & O_CREAT)
 		step();
 	return fails(ON_OPEN) ? -1 : (int)syscall(SYS_openat, at, path, flags, mode);
 }
 
-#define OPEN_MODE(flags)                                                                           \
-	mode_t mode = 0;                                                                           \
-	if ((flags) & (O_CREAT | O_TMPFILE)) {                                                     \
-		va_list ap;                                                                        \
-		va_start(ap, flags);                                                               \
-		mode = va_arg(ap, mode_t);                                                         \
-		va_end(ap);                                                                        \
-	}
-
-int open(const char *path, int flags, ...)
-{
-	OPEN_MODE(flags)
-	return open_one(AT_FDCWD, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-	OPEN_MODE(flags)
-	return open_one(AT_FDCWD, path, flags, mode);
-}
-
-int openat(int dir, const char *path, int flags, ...)
-{
-	OPEN_MODE(flags)
-	return open_one(dir, path, flags, mode);
-}
-
-int openat64(int dir, const char *path, int flags, ...)
-{
-	OPEN_MODE(flags)
-	return open_one(dir, path, flags, mode);
-}
-
-int __open_2(const char *path, int flags)
-{
-	return open_one(AT_FDCWD, path, flags, 0);
-}
-
-int __open64_2(const char *path, int flags)
-{
-	return open_one(AT_FDCWD, path, flags, 0);
-}
-
-int __openat_2(int dir, const char *path, int flags)
-{
-	return open_one(dir, path, flags, 0);
-}
-
-int __openat64_2(int dir, const char *path, int flags)
-{
-	return open_one(dir, path, flags, 0);
-}
-
-int mkdirat(int dir, const char *path, mode_t mode)
+int name_mkdir(int at, const char *path, mode_t mode)
 {
 	step();
-	return fails(ON_MKDIR) ? -1 : (int)syscall(SYS_mkdirat, dir, path, mode);
+	return fails(ON_MKDIR) ? -1 : (int)syscall(SYS_mkdirat, at, path, mode);
 }
 
-int mkdir(const char *path, mode_t mode)
-{
-	return mkdirat(AT_FDCWD, path, mode);
-}
-
-int linkat(int from_dir, const char *from, int dir, const char *path, int flags)
+int name_link(int from_dir, const char *from, int dir, const char *path, int flags)
 {
 	step();
 	return fails(ON_RENAME) ? -1 : (int)syscall(SYS_linkat, from_dir, from, dir, path, flags);
 }
 
-int unlinkat(int dir, const char *path, int flags)
+int name_unlink(int at, const char *path, int flags)
 {
 	step();
-	return fails(ON_UNLINK) ? -1 : (int)syscall(SYS_unlinkat, dir, path, flags);
+	return fails(ON_UNLINK) ? -1 : (int)syscall(SYS_unlinkat, at, path, flags);
 }
 
-int unlink(const char *path)
-{
-	return unlinkat(AT_FDCWD, path, 0);
-}
-
-int renameat(int from_dir, const char *from, int dir, const char *path)
+int name_rename(int from_dir, const char *from, int dir, const char *path, unsigned flags)
 {
 	step();
-	return fails(ON_RENAME) ? -1 : (int)syscall(SYS_renameat, from_dir, from, dir, path);
-}
-
-int rename(const char *from, const char *path)
-{
-	return renameat(AT_FDCWD, from, AT_FDCWD, path);
+	return fails(ON_RENAME) ? -1
+				: (int)syscall(SYS_renameat2, from_dir, from, dir, path, flags);
 }
 
 /* ---- the rest ---- */

@@ -11,6 +11,7 @@
 #undef _FILE_OFFSET_BITS
 
 #include "record.h"
+#include "names.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -29,14 +29,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-/* Debian's headers declare these only in some settings; callers were compiled against them. */
-int open64(const char *path, int flags, ...);
-int openat64(int dir, const char *path, int flags, ...);
-int __open_2(const char *path, int flags);
-int __open64_2(const char *path, int flags);
-int __openat_2(int dir, const char *path, int flags);
-int __openat64_2(int dir, const char *path, int flags);
 
 static int out = -1;
 enum { PATH_SIZE = 1024 };
@@ -266,7 +258,7 @@ void *mmap64(void *at, size_t n, int prot, int flags, int fd, off64_t offset)
 
 /* ---- names ---- */
 
-static int open_noted(int at, const char *path, int flags, mode_t mode)
+int name_open(int at, const char *path, int flags, mode_t mode)
 {
 	struct place p = { 0, NULL };
 	bool was_there = true;
@@ -287,65 +279,7 @@ static int open_noted(int at, const char *path, int flags, mode_t mode)
 	return fd;
 }
 
-#define OPEN_MODE(flags)                                                                           \
-	mode_t mode = 0;                                                                           \
-	if ((flags) & (O_CREAT | O_TMPFILE)) {                                                     \
-		va_list ap;                                                                        \
-		va_start(ap, flags);                                                               \
-		mode = va_arg(ap, mode_t);                                                         \
-		va_end(ap);                                                                        \
-	}
-
-int open(const char *path, int flags, ...)
-{
-	OPEN_MODE(flags)
-	return open_noted(AT_FDCWD, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-	OPEN_MODE(flags)
-	return open_noted(AT_FDCWD, path, flags, mode);
-}
-
-int openat(int dir, const char *path, int flags, ...)
-{
-	OPEN_MODE(flags)
-	return open_noted(dir, path, flags, mode);
-}
-
-int openat64(int dir, const char *path, int flags, ...)
-{
-	OPEN_MODE(flags)
-	return open_noted(dir, path, flags, mode);
-}
-
-int __open_2(const char *path, int flags)
-{
-	return open_noted(AT_FDCWD, path, flags, 0);
-}
-
-int __open64_2(const char *path, int flags)
-{
-	return open_noted(AT_FDCWD, path, flags, 0);
-}
-
-int __openat_2(int dir, const char *path, int flags)
-{
-	return open_noted(dir, path, flags, 0);
-}
-
-int __openat64_2(int dir, const char *path, int flags)
-{
-	return open_noted(dir, path, flags, 0);
-}
-
-int creat(const char *path, mode_t mode)
-{
-	return open_noted(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, mode);
-}
-
-int mkdirat(int dir, const char *path, mode_t mode)
+int name_mkdir(int dir, const char *path, mode_t mode)
 {
 	int r = (int)syscall(SYS_mkdirat, dir, path, mode);
 	struct stat st;
@@ -355,12 +289,7 @@ int mkdirat(int dir, const char *path, mode_t mode)
 	return r;
 }
 
-int mkdir(const char *path, mode_t mode)
-{
-	return mkdirat(AT_FDCWD, path, mode);
-}
-
-int linkat(int from_dir, const char *from, int dir, const char *path, int flags)
+int name_link(int from_dir, const char *from, int dir, const char *path, int flags)
 {
 	int r = (int)syscall(SYS_linkat, from_dir, from, dir, path, flags);
 	struct stat st;
@@ -370,12 +299,7 @@ int linkat(int from_dir, const char *from, int dir, const char *path, int flags)
 	return r;
 }
 
-int link(const char *from, const char *path)
-{
-	return linkat(AT_FDCWD, from, AT_FDCWD, path, 0);
-}
-
-int unlinkat(int dir, const char *path, int flags)
+int name_unlink(int dir, const char *path, int flags)
 {
 	struct place p = place_of(dir, path);
 	int r = (int)syscall(SYS_unlinkat, dir, path, flags);
@@ -385,17 +309,7 @@ int unlinkat(int dir, const char *path, int flags)
 	return r;
 }
 
-int unlink(const char *path)
-{
-	return unlinkat(AT_FDCWD, path, 0);
-}
-
-int rmdir(const char *path)
-{
-	return unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
-}
-
-static int rename_noted(int from_dir, const char *from, int dir, const char *path, unsigned flags)
+int name_rename(int from_dir, const char *from, int dir, const char *path, unsigned flags)
 {
 	struct place old = place_of(from_dir, from), new = place_of(dir, path);
 	char names[2 * (NAME_MAX + 1)];
@@ -411,21 +325,6 @@ static int rename_noted(int from_dir, const char *from, int dir, const char *pat
 	n = snprintf(names, sizeof names, "%s%c%s", old.name, 0, new.name);
 	note(RECORD_RENAME, st.st_ino, old.dir, new.dir, names, (size_t)n);
 	return r;
-}
-
-int rename(const char *from, const char *path)
-{
-	return rename_noted(AT_FDCWD, from, AT_FDCWD, path, 0);
-}
-
-int renameat(int from_dir, const char *from, int dir, const char *path)
-{
-	return rename_noted(from_dir, from, dir, path, 0);
-}
-
-int renameat2(int from_dir, const char *from, int dir, const char *path, unsigned flags)
-{
-	return rename_noted(from_dir, from, dir, path, flags);
 }
 
 /* ---- flushes ---- */
