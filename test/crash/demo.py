@@ -45,6 +45,11 @@ class Event:
         self.line = line
         self.time = time.time()
 
+    @property
+    def pid(self):
+        number = self.fields.get("pid", "")
+        return int(number) if number.isdigit() else 0
+
 
 class Process:
     def __init__(self, name, pid):
@@ -93,13 +98,16 @@ class Demo:
         self.log_path = os.path.join(directory, "server.log")
         self.log_at = 0
         self.events = []
-        self.killed = set()  # pids
+        self.killed = set()  # pids whose end the log has still to tell
+        self.ready = set()  # pids
         self.process = None
         self.env = {}
 
     # ---- start and end ----
 
     def start(self, seconds=60):
+        self.follow()
+        self.ready.clear()
         command = [self.program, "demo", "--dir", self.directory, "--port-base", str(self.base)]
         for s in self.settings:
             command += ["--set", s]
@@ -202,31 +210,39 @@ class Demo:
 
     def follow(self):
         """Read what has been logged since; gives the new events."""
-        with open(self.log_path, "rb") as f:
-            f.seek(self.log_at)
-            text = f.read()
+        try:
+            with open(self.log_path, "rb") as f:
+                f.seek(self.log_at)
+                text = f.read()
+        except FileNotFoundError:
+            return []
         end = text.rfind(b"\n") + 1
         self.log_at += end
         new = [Event(line) for line in text[:end].decode("utf-8", "replace").split("\n") if line]
         self.events += new
+        for e in new:
+            if e.name == "role.ready":
+                self.ready.add(e.pid)
+            elif e.name == "role.ended":
+                self.ready.discard(e.pid)  # the number may be given again
         return new
 
-    def ready_pids(self):
-        self.follow()
-        return {int(e.fields["pid"]) for e in self.events
-                if e.name == "role.ready" and e.fields.get("pid", "").isdigit()}
+    def was_killed(self, pid):
+        """Does one of our kills explain this end? Each explains one: numbers come again."""
+        explained = pid in self.killed
+        self.killed.discard(pid)
+        return explained
 
     def wait_roles(self, names, seconds=30):
-        """Wait until each of these roles runs and is ready, as a process that we did not kill."""
+        """Wait until each of these roles runs and is ready. Those that we killed must have ended."""
         until = time.monotonic() + seconds
         missing = sorted(names)
         while missing:
             if self.process.poll() is not None:
                 raise Failed(f"the master ended by itself with code {self.process.returncode}")
-            ready = self.ready_pids()
+            self.follow()
             now = self.roles()
-            missing = [n for n in sorted(names)
-                       if n not in now or now[n].pid in self.killed or now[n].pid not in ready]
+            missing = [n for n in sorted(names) if n not in now or now[n].pid not in self.ready]
             for p in now.values():
                 p.close()
             if missing and time.monotonic() > until:

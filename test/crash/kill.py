@@ -250,9 +250,8 @@ class Loop:
         if e.level in ("info", "debug"):
             return True
         lately = {who for who, _, _ in self.outages[-3:]}
-        pid = int(e.fields["pid"]) if e.fields.get("pid", "").isdigit() else 0
         if e.name == "role.ended":
-            return pid in self.demo.killed
+            return self.demo.was_killed(e.pid)
         if e.name == "role.orphaned":
             return bool(lately & {"everything", "master"})
         if e.name == "courier.delivery":  # the sink's moods

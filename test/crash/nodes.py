@@ -140,10 +140,9 @@ class Loop(kill.Loop):
     def _expected_of(self, node, e):
         if e.level in ("info", "debug"):
             return True
-        pid = int(e.fields["pid"]) if e.fields.get("pid", "").isdigit() else 0
-        lately = {who for who, _, _ in self.outages[-4:]} | {"failover"}
+        lately = {who for who, _, _ in self.outages[-4:]}
         if e.name in ("role.ended", "role.failed", "store.fatal"):
-            return pid in node.killed or "failover" in lately
+            return node.was_killed(e.pid) or "failover" in lately
         return e.name in ("role.orphaned", "store.node_dead") or self._expected(e) or e.name == "courier.unrecorded"
 
     def reconcile(self, when, last=False):
