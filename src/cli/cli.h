@@ -52,6 +52,11 @@ const char *cli_arg(struct cli *c);
 struct channel *cli_store(struct cli *c, struct err *err);
 struct channel *cli_vault(struct cli *c, struct err *err);
 struct channel *cli_master(struct cli *c, struct err *err);
+/* All mailboxes of an open account, and the names that are only subscribed. */
+struct store_mailbox_item;
+typedef void cli_mailbox_fn(void *arg, const struct store_mailbox_item *item);
+int cli_each_mailbox(
+	struct cli *c, uint32_t handle, cli_mailbox_fn *each, void *arg, struct err *err);
 /* How long a command waits for an answer. */
 int64_t cli_deadline(void);
 /* An id for a changing call; random. */

@@ -32,6 +32,31 @@ int cli_load(struct cli *c, struct err *err)
 	return c->conf ? 0 : conf_load(&from, &c->conf, NULL, err);
 }
 
+int cli_each_mailbox(
+	struct cli *c, uint32_t handle, cli_mailbox_fn *each, void *arg, struct err *err)
+{
+	struct store_mailboxes_req q = { .handle = handle };
+	struct store_mailboxes_rep a = { .more = 1 };
+	struct buf after = BUF(MSG_MAX);
+	int r = 0;
+
+	while (r == 0 && a.more) {
+		struct store_mailbox_item item;
+		struct reply hold = { 0 };
+
+		q.after = buf_str(&after);
+		r = store_mailboxes(c->store, &q, cli_deadline(), &a, &hold, err);
+		while (r == 0 && store_mailbox_item_next(&a.items, &item)) {
+			buf_clear(&after);
+			buf_add(&after, item.name);
+			each(arg, &item);
+		}
+		reply_free(&hold);
+	}
+	buf_free(&after);
+	return r;
+}
+
 int64_t cli_deadline(void)
 {
 	return clock_mono() + ANSWER_SECONDS * 1000000000LL;

@@ -148,42 +148,42 @@ static int folder(struct export *x, struct str name, struct err *err)
 	return r;
 }
 
-/* All names first: an export takes long, and folders may come and go meanwhile. */
-static int list(struct export *x, struct buf *names, struct buf *subscribed, struct err *err)
+struct names {
+	struct buf all, subscribed; /* each ends in NUL */
+};
+
+static void add_name(void *arg, const struct store_mailbox_item *item)
 {
-	struct store_mailboxes_req q = { .handle = x->handle };
-	struct store_mailboxes_rep a = { .more = 1 };
-	struct store_mailbox_item item;
-	char after[EXPORT_NAME + 1] = "";
-	int r = 0;
+	struct names *n = arg;
 
-	while (r == 0 && a.more) {
-		struct reply hold = { 0 };
-
-		q.after = str_c(after);
-		r = store_mailboxes(x->c->store, &q, cli_deadline(), &a, &hold, err);
-		while (r == 0 && store_mailbox_item_next(&a.items, &item)) {
-			str_z(item.name, after, sizeof after);
-			if (item.exists)
-				buf_add(names, str_make(after, strlen(after) + 1));
-			if (item.subscribed)
-				buf_add(subscribed, str_make(after, strlen(after) + 1));
-		}
-		reply_free(&hold);
+	if (item->exists) {
+		buf_add(&n->all, item->name);
+		buf_addc(&n->all, '\0');
 	}
-	return r == 0 && !(buf_ok(names) && buf_ok(subscribed))
-		? err_set(err, ERR_LIMIT, "too many folders")
-		: r;
+	if (item->subscribed) {
+		buf_add(&n->subscribed, item->name);
+		buf_addc(&n->subscribed, '\0');
+	}
+}
+
+/* All names first: an export takes long, and folders may come and go meanwhile. */
+static int list(struct export *x, struct names *n, struct err *err)
+{
+	if (cli_each_mailbox(x->c, x->handle, add_name, n, err) < 0)
+		return -1;
+	return buf_ok(&n->all) && buf_ok(&n->subscribed)
+		? 0
+		: err_set(err, ERR_LIMIT, "too many folders");
 }
 
 static int all_folders(struct export *x, struct err *err)
 {
-	struct buf names = BUF(NAMES_MAX), subscribed = BUF(NAMES_MAX);
+	struct names names = { BUF(NAMES_MAX), BUF(NAMES_MAX) };
 	struct err why = ERR_INIT;
-	int r = list(x, &names, &subscribed, err);
+	int r = list(x, &names, err);
 
-	for (size_t at = 0; r == 0 && at < names.n; at += strlen(names.p + at) + 1) {
-		r = folder(x, str_c(names.p + at), &why);
+	for (size_t at = 0; r == 0 && at < names.all.n; at += strlen(names.all.p + at) + 1) {
+		r = folder(x, str_c(names.all.p + at), &why);
 		if (r < 0 && why.kind == ERR_NOTFOUND) { /* deleted meanwhile */
 			why = (struct err)ERR_INIT;
 			r = 0;
@@ -192,9 +192,9 @@ static int all_folders(struct export *x, struct err *err)
 		}
 	}
 	if (r == 0 && x->format->finish)
-		r = x->format->finish(x, buf_str(&subscribed), err);
-	buf_free(&names);
-	buf_free(&subscribed);
+		r = x->format->finish(x, buf_str(&names.subscribed), err);
+	buf_free(&names.all);
+	buf_free(&names.subscribed);
 	return r;
 }
 

@@ -124,28 +124,13 @@ void import_skip(struct import *im, struct str label, const char *why)
 }
 
 /* The folders that the account has for a purpose. */
-static int learn_uses(struct import *im, struct err *err)
+static void learn_uses(void *arg, const struct store_mailbox_item *item)
 {
-	struct store_mailboxes_req q = { .handle = im->feed.handle };
-	struct store_mailboxes_rep a = { .more = 1 };
-	struct store_mailbox_item item;
-	char after[FEED_NAME + 1] = "";
-	int r = 0;
+	struct import *im = arg;
 
-	while (r == 0 && a.more) {
-		struct reply hold = { 0 };
-
-		q.after = str_c(after);
-		r = store_mailboxes(im->c->store, &q, cli_deadline(), &a, &hold, err);
-		while (r == 0 && store_mailbox_item_next(&a.items, &item)) {
-			str_z(item.name, after, sizeof after);
-			for (unsigned u = 0; u < 5; u++)
-				if (item.uses & 1u << u)
-					str_z(item.name, im->uses[u], sizeof im->uses[u]);
-		}
-		reply_free(&hold);
-	}
-	return r;
+	for (unsigned u = 0; u < 5; u++)
+		if (item->uses & 1u << u)
+			str_z(item->name, im->uses[u], sizeof im->uses[u]);
 }
 
 /* ---- files ---- */
@@ -317,7 +302,8 @@ int cli_import(struct cli *c)
 		return code;
 	im.path = str_c(path);
 	fd = open_path(path, &st, &err);
-	if (fd >= 0 && feed_open(&im.feed, c, im.login, &err) == 0 && learn_uses(&im, &err) == 0)
+	if (fd >= 0 && feed_open(&im.feed, c, im.login, &err) == 0 &&
+		cli_each_mailbox(c, im.feed.handle, learn_uses, &im, &err) == 0)
 		r = run(&im, format, fd, &st, &err);
 	if (r == 0 && im.table.count == 0 && !im.refused)
 		r = err_set(&err, ERR_PERM, "there is no mail of a known kind in %s", path);
