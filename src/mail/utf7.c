@@ -1,5 +1,6 @@
 #include "mail/utf7.h"
 
+#include "base/codec.h"
 #include "base/utf8.h"
 
 /* RFC 3501 5.1.3: base64 with "," in place of "/". */
@@ -7,15 +8,7 @@ static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 static int digit_value(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (is_digit(c))
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == ',' ? 63 : -1;
+	return c == ',' ? 63 : c == '/' ? -1 : base64_digit(c);
 }
 
 static bool is_plain(uint32_t c)

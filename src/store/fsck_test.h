@@ -157,23 +157,6 @@ static inline void fill_and_close(void **state)
 	store_close(&s);
 }
 
-static inline void show_index(int dir, const char *file, struct buf *out)
-{
-	*out = BUF(1 << 22);
-	dump_index(dir, file, out);
-	buf_addc(out, 0);
-	assert_true(buf_ok(out));
-}
-
-static inline void must_show(int dir, const struct buf *before)
-{
-	struct buf now;
-
-	show_index(dir, "index.db", &now);
-	assert_string_equal(now.p, before->p);
-	buf_free(&now);
-}
-
 static inline void sql(int dir, const char *text)
 {
 	struct err err = ERR_INIT;
@@ -199,13 +182,6 @@ static inline void copy_file(int dir, const char *from, const char *to)
 	assert_int_equal(io_copy(in, from, out, to, size, &err), 0);
 	close(in);
 	close(out);
-}
-
-static inline void drop_index(int dir)
-{
-	unlinkat(dir, "index.db", 0);
-	unlinkat(dir, "index.db-wal", 0);
-	unlinkat(dir, "index.db-shm", 0);
 }
 
 static inline void drop_snapshots(int dir)

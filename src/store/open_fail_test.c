@@ -40,13 +40,6 @@ static void with_mail(int dir)
 	store_close(&s);
 }
 
-static void drop_index(int dir)
-{
-	unlinkat(dir, "index.db", 0);
-	unlinkat(dir, "index.db-wal", 0);
-	unlinkat(dir, "index.db-shm", 0);
-}
-
 static void opening_fails_at_every_call(int dir, bool replay)
 {
 	struct err err = ERR_INIT;

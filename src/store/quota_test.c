@@ -158,7 +158,7 @@ static void the_counters_are_exact_after_whatever_happens(void **state)
 {
 	const struct store_options o = { .segment_bytes = 1 << 20, .retention = 1 };
 	struct store *s = open_store_with(test_dir(state), &o);
-	struct buf live = BUF(1 << 24), again = BUF(1 << 24);
+	struct buf live;
 	struct step st = { 0 };
 	struct err err;
 
@@ -176,18 +176,14 @@ static void the_counters_are_exact_after_whatever_happens(void **state)
 	must_mail(s, 9999, "bob@example.org", "0123456789");
 	assert_int_equal(look(s, check, NULL, &err), 0);
 	store_close(&s);
-	dump_index(test_dir(state), "index.db", &live);
-	unlinkat(test_dir(state), "index.db", 0);
-	unlinkat(test_dir(state), "index.db-wal", 0);
-	unlinkat(test_dir(state), "index.db-shm", 0);
+	show_index(test_dir(state), "index.db", &live);
+	drop_index(test_dir(state));
 	s = open_store_with(test_dir(state), &(struct store_options){ .segment_bytes = 1 << 20 });
 	assert_int_equal(look(s, check, NULL, &err), 0);
 	store_close(&s);
-	dump_index(test_dir(state), "index.db", &again);
-	assert_true(buf_ok(&live) && live.n > 10000);
-	assert_true(str_eq(buf_str(&live), buf_str(&again)));
+	assert_true(live.n > 10000);
+	must_show(test_dir(state), &live);
 	buf_free(&live);
-	buf_free(&again);
 }
 
 /* --- limits --- */

@@ -325,4 +325,28 @@ static inline void dump_index(int dir, const char *file, struct buf *out)
 	db_close(&db);
 }
 
+static inline void show_index(int dir, const char *file, struct buf *out)
+{
+	*out = BUF(1 << 24);
+	dump_index(dir, file, out);
+	buf_addc(out, 0);
+	assert_true(buf_ok(out));
+}
+
+static inline void must_show(int dir, const struct buf *before)
+{
+	struct buf now;
+
+	show_index(dir, "index.db", &now);
+	assert_string_equal(now.p, before->p);
+	buf_free(&now);
+}
+
+static inline void drop_index(int dir)
+{
+	unlinkat(dir, "index.db", 0);
+	unlinkat(dir, "index.db-wal", 0);
+	unlinkat(dir, "index.db-shm", 0);
+}
+
 #endif
