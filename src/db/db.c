@@ -350,6 +350,11 @@ int db_undo(struct db *db, struct err *err)
 	return db_exec(db, "ROLLBACK TO SAVEPOINT s", DB_NOARGS, err) < 0 ? -1 : db_keep(db, err);
 }
 
+void db_limit(struct db *db, int64_t limit)
+{
+	db->limit = limit;
+}
+
 void db_on_lost(struct db *db, void (*fn)(void *arg, const struct err *why), void *arg)
 {
 	db->lost = fn;

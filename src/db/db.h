@@ -96,6 +96,10 @@ int db_undo(struct db *db, struct err *err); /* go back to the last one and drop
  * transaction: roll back and repeat all of it. */
 bool db_conflict(const struct db *db);
 
+/* PostgreSQL: how long one statement may take, in nanoseconds; 0, as at first: any time. A server
+ * that has said nothing for that long is lost. A commit waits for the standby, too. */
+void db_limit(struct db *db, int64_t limit);
+
 /* PostgreSQL: be told once, by whatever call notices it, that the server is gone or that it is not
  * known whether a commit has happened: this connection is of no use any more. */
 void db_on_lost(struct db *db, void (*fn)(void *arg, const struct err *why), void *arg);

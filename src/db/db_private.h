@@ -46,6 +46,7 @@ struct db {
 	const struct db_engine *engine;
 	enum db_mode mode;
 	bool conflict; /* of the transaction, or of the last statement outside of one */
+	int64_t limit; /* db_limit() */
 	void (*lost)(void *arg, const struct err *why);
 	void *lost_arg;
 	int64_t changes;

@@ -4,6 +4,7 @@
 #include "db/db.h"
 #include "db/postgres_test.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -513,6 +514,107 @@ static void who_asked_is_told_once_that_the_server_is_gone(void **state)
 	db_close(&other);
 }
 
+/* A server that was stopped, or a network that drops everything, closes nothing. */
+static void a_server_that_has_stopped_is_lost_when_the_time_is_up(void **state)
+{
+	struct db *db = *state;
+	struct err err = ERR_INIT;
+	int64_t pid = number(db, "SELECT pg_backend_pid()", DB_NOARGS);
+	int times = 0;
+
+	db_on_lost(db, is_lost, &times);
+	db_limit(db, CLOCK_SEC * 20);
+	assert_int_equal(number(db, "SELECT 1 FROM pg_sleep(0.05)", DB_NOARGS), 1);
+	db_limit(db, CLOCK_MSEC);
+	must(db_begin(db, &err), &err);
+	assert_int_equal(kill((pid_t)pid, SIGSTOP), 0);
+	assert_int_equal(db_exec(db, "SELECT 1", DB_NOARGS, &err), -1);
+	assert_int_equal(err.kind, ERR_CLOSED);
+	assert_non_null(strstr(err.msg, "stopped answering"));
+	assert_int_equal(times, 1);
+	/* What comes late answers nothing. */
+	assert_int_equal(kill((pid_t)pid, SIGCONT), 0);
+	assert_int_equal(db_exec(db, "SELECT 2", DB_NOARGS, &err), -1);
+	assert_int_equal(err.kind, ERR_CLOSED);
+}
+
+/* What the server has to say while it commits ("NOTIFY queue is half full") is no failure. */
+static void a_commit_with_a_warning_is_a_commit(void **state)
+{
+	struct db *db = *state;
+	struct err err = ERR_INIT;
+	int times = 0;
+
+	db_on_lost(db, is_lost, &times);
+	run(db, "CREATE TABLE t (a BIGINT)");
+	run(db,
+		"CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS"
+		" $$ BEGIN RAISE WARNING 'half full'; RETURN NULL; END $$");
+	run(db,
+		"CREATE CONSTRAINT TRIGGER w AFTER INSERT ON t INITIALLY DEFERRED"
+		" FOR EACH ROW EXECUTE FUNCTION warn()");
+	must(db_begin(db, &err), &err);
+	run(db, "INSERT INTO t VALUES (1)");
+	must(db_commit(db, &err), &err);
+	assert_int_equal(times, 0);
+	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 1);
+}
+
+static void ask_for_a_standby(struct db *db, bool ask)
+{
+	run(db,
+		ask ? "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
+		    : "ALTER SYSTEM RESET synchronous_standby_names");
+	run(db, "SELECT pg_reload_conf()");
+	while (number(db,
+		       "SELECT count(*) FROM pg_settings WHERE setting = 'nobody'"
+		       " AND name = 'synchronous_standby_names'",
+		       DB_NOARGS) != ask)
+		;
+}
+
+struct committing {
+	struct db *db;
+	struct err err;
+	int result;
+};
+
+static void *commit_one(void *arg)
+{
+	struct committing *c = arg;
+
+	c->result = db_commit(c->db, &c->err);
+	return NULL;
+}
+
+/* T172: nobody may be told that it is safe. */
+static void a_commit_that_the_standby_has_not_confirmed_is_unknown(void **state)
+{
+	struct db *db = *state;
+	struct committing c = { .err = ERR_INIT };
+	pthread_t thread;
+	int times = 0;
+
+	run(db, "CREATE TABLE t (a BIGINT)");
+	must(db_open(&c.db, url, DB_WRITE, &c.err), &c.err);
+	db_on_lost(c.db, is_lost, &times);
+	ask_for_a_standby(db, true);
+	must(db_begin(c.db, &c.err), &c.err);
+	run(c.db, "INSERT INTO t VALUES (1)");
+	assert_int_equal(pthread_create(&thread, NULL, commit_one, &c), 0);
+	while (number(db,
+		       "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity"
+		       " WHERE wait_event = 'SyncRep'",
+		       DB_NOARGS) == 0)
+		;
+	pthread_join(thread, NULL);
+	assert_int_equal(c.result, -1);
+	assert_int_equal(c.err.kind, ERR_CLOSED);
+	assert_int_equal(times, 1);
+	ask_for_a_standby(db, false);
+	db_close(&c.db);
+}
+
 static void text_that_is_no_utf8_is_cleaned(void **state)
 {
 	struct db *db = *state;
@@ -609,6 +711,9 @@ int main(void)
 		ON_ENGINE(a_missing_server_is_told),
 		ON_ENGINE(notes_come_to_who_listens),
 		ON_ENGINE(who_asked_is_told_once_that_the_server_is_gone),
+		ON_ENGINE(a_server_that_has_stopped_is_lost_when_the_time_is_up),
+		ON_ENGINE(a_commit_with_a_warning_is_a_commit),
+		ON_ENGINE(a_commit_that_the_standby_has_not_confirmed_is_unknown),
 		ON_ENGINE(text_that_is_no_utf8_is_cleaned),
 		ON_ENGINE(connections_are_opened_ahead),
 		ON_ENGINE(a_commit_is_durable_whatever_the_server_prefers),

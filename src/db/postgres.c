@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* Types by their number in pg_type.dat, which never change. */
 enum oid {
@@ -32,11 +33,15 @@ enum oid {
 
 enum { INT_TEXT = 24 }; /* bytes for any 64-bit integer in decimal */
 
+/* For what opening a connection asks, and for parting with statements. */
+static const int64_t small_talk = 10 * CLOCK_SEC;
+
 struct pg_db {
 	struct db db;
 	PGconn *c;
 	unsigned statements; /* for their names */
-	bool warned;         /* by a statement since this was cleared */
+	bool unconfirmed;    /* by the standby: the last COMMIT */
+	bool late;           /* an answer did not come in time */
 };
 
 struct pg_stmt {
@@ -101,6 +106,8 @@ static int fail(struct db *db, const PGresult *result, const char *sql, struct e
 	const char *said = result ? PQresultErrorMessage(result) : PQerrorMessage(c);
 	enum err_kind kind = code ? kind_of(code) : ERR_PERM;
 
+	if (((struct pg_db *)db)->late)
+		said = "the server has stopped answering";
 	if (PQstatus(c) != CONNECTION_OK)
 		kind = ERR_CLOSED;
 	/* What follows in the same transaction fails for another reason: the conflict stays. */
@@ -111,14 +118,15 @@ static int fail(struct db *db, const PGresult *result, const char *sql, struct e
 	return -1;
 }
 
-/* The first line of a warning is kept by nobody, only that there was one. */
+/* T172: that somebody has ended a commit's waiting for the standby comes as a warning, known by
+ * where the server says it, for words are translated. Any other warning is none of ours. */
 static void notice(void *arg, const PGresult *said)
 {
-	const char *severity = PQresultErrorField(said, PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *file = PQresultErrorField(said, PG_DIAG_SOURCE_FILE);
 	struct pg_db *p = arg;
 
-	if (severity && strcmp(severity, "WARNING") == 0)
-		p->warned = true;
+	if (file && strcmp(file, "syncrep.c") == 0)
+		p->unconfirmed = true;
 }
 
 static void pg_close(struct db *db)
@@ -127,9 +135,55 @@ static void pg_close(struct db *db)
 	free(db);
 }
 
+/* ---- answers, and when they do not come ---- */
+
+/* 0: not within that time, by clock_mono(). */
+static int poll_until(struct pollfd *p, nfds_t n, int64_t until)
+{
+	int64_t left = (until - clock_mono()) / CLOCK_MSEC + 1;
+	int got = poll(p, n, left < 0 ? 0 : (left > INT32_MAX ? INT32_MAX : (int)left));
+
+	return got || clock_mono() < until ? 1 : 0;
+}
+
+/* Until the answer to what was sent is here, or will never be. A server that was stopped, or a
+ * network that drops everything, looks like one that is slow; when the time is up the connection is
+ * cut, so that nothing that comes later is taken for the answer to something else. */
+static void await(struct pg_db *p, int64_t until)
+{
+	int unsent;
+
+	while ((unsent = PQflush(p->c)) == 1 || (unsent == 0 && PQisBusy(p->c))) {
+		struct pollfd f = { .fd = PQsocket(p->c),
+			.events = unsent ? POLLIN | POLLOUT : POLLIN };
+
+		if (!poll_until(&f, 1, until)) {
+			p->late = true;
+			shutdown(PQsocket(p->c), SHUT_RDWR);
+		}
+		if (!PQconsumeInput(p->c))
+			return;
+	}
+}
+
+/* The last result of what was sent; NULL when it could not be sent. */
+static PGresult *answer(struct pg_db *p, int sent, int64_t limit)
+{
+	const int64_t until = limit ? clock_after(limit) : INT64_MAX;
+	PGresult *last = NULL, *next = NULL;
+
+	while (sent && (await(p, until), (next = PQgetResult(p->c)))) {
+		PQclear(last);
+		last = next;
+		if (PQstatus(p->c) != CONNECTION_OK)
+			break;
+	}
+	return last;
+}
+
 static int run(struct pg_db *p, const char *sql, struct err *err)
 {
-	PGresult *result = PQexec(p->c, sql);
+	PGresult *result = answer(p, PQsendQuery(p->c, sql), small_talk);
 	int r = 0;
 
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
@@ -138,19 +192,27 @@ static int run(struct pg_db *p, const char *sql, struct err *err)
 	return r;
 }
 
-/* A lock that never comes must not hold a thread for ever. No statement_timeout: it would also end
- * a commit that waits for a standby, whose outcome would then be unknown. T170: a commit is
- * durable, and on the synchronous standby if there is one, whatever the server's own setting says.
- */
+/* A lock that never comes must not hold a thread for ever, nor a client that was stopped, or cannot
+ * be reached any more, the locks of all: the server ends a transaction in which nothing happens. No
+ * statement_timeout: it would also end a commit that waits for a standby, whose outcome would then
+ * be unknown. T170: a commit is durable, and on the synchronous standby if there is one, whatever
+ * the server's own setting says. */
+#define SETTINGS                                                                                   \
+	"SET lock_timeout = '10s'; SET synchronous_commit = on;"                                   \
+	" SET standard_conforming_strings = on; SET tcp_keepalives_idle = 10;"                     \
+	" SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;"                          \
+	" SET tcp_user_timeout = 30000"
+
 static int set_up(struct pg_db *p, enum db_mode mode, struct err *err)
 {
-	if (run(p, "SET lock_timeout = '10s'", err) < 0 ||
-		run(p, "SET synchronous_commit = on", err) < 0 ||
-		run(p, "SET standard_conforming_strings = on", err) < 0)
+	if (run(p, SETTINGS, err) < 0)
 		return -1;
 	if (PQserverVersion(p->c) < 150000)
 		return err_set(err, ERR_PERM, "postgres: version 15 or later is needed");
-	return mode == DB_READ ? run(p, "SET default_transaction_read_only = on", err) : 0;
+	return run(p,
+		mode == DB_READ ? "SET default_transaction_read_only = on"
+				: "SET idle_in_transaction_session_timeout = '10s'",
+		err);
 }
 
 static int pg_open(struct db **db, const char *url, enum db_mode mode, struct err *err)
@@ -173,6 +235,10 @@ static int pg_open(struct db **db, const char *url, enum db_mode mode, struct er
 		goto out;
 	}
 	PQsetNoticeReceiver(p->c, notice, p);
+	if (PQsetnonblocking(p->c, 1) < 0) {
+		fail(&p->db, NULL, "open", err);
+		goto out;
+	}
 	if (set_up(p, mode, err) < 0)
 		goto out;
 	*db = &p->db;
@@ -225,6 +291,7 @@ static int prepare_now(struct rows *r, const struct db_val *v, struct err *err)
 	static const Oid types[] = {
 		[DB_NULL] = 0, [DB_INT] = OID_INT8, [DB_TEXT] = OID_TEXT, [DB_BYTES] = OID_BYTEA
 	};
+	struct pg_db *p = (struct pg_db *)r->db;
 	struct pg_stmt *s = r->state;
 	Oid oids[DB_PARAMS];
 	PGresult *result;
@@ -232,7 +299,8 @@ static int prepare_now(struct rows *r, const struct db_val *v, struct err *err)
 
 	for (size_t i = 0; i < r->params; i++)
 		oids[i] = types[v[i].type];
-	result = PQprepare(conn_of(r->db), s->name, r->sql, (int)r->params, oids);
+	result =
+		answer(p, PQsendPrepare(p->c, s->name, r->sql, (int)r->params, oids), r->db->limit);
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		got = fail(r->db, result, r->sql, err);
 	else
@@ -243,12 +311,13 @@ static int prepare_now(struct rows *r, const struct db_val *v, struct err *err)
 
 static void pg_forget(struct rows *r)
 {
+	struct pg_db *p = (struct pg_db *)r->db;
 	struct pg_stmt *s = r->state;
 	char sql[32];
 
 	if (s->prepared) {
 		snprintf(sql, sizeof sql, "DEALLOCATE %s", s->name);
-		PQclear(PQexec(conn_of(r->db), sql));
+		PQclear(answer(p, PQsendQuery(p->c, sql), small_talk));
 	}
 	PQclear(s->result);
 	free(s);
@@ -282,6 +351,7 @@ static size_t dirty_bytes(const struct db_val *v, size_t n)
  * does not move any more. */
 static PGresult *execute(struct rows *r, const struct db_val *v, struct buf *room)
 {
+	struct pg_db *p = (struct pg_db *)r->db;
 	const char *values[DB_PARAMS];
 	int lengths[DB_PARAMS], formats[DB_PARAMS];
 	char ints[DB_PARAMS][INT_TEXT];
@@ -302,8 +372,10 @@ static PGresult *execute(struct rows *r, const struct db_val *v, struct buf *roo
 			lengths[i] = (int)s.n;
 		}
 	}
-	return PQexecPrepared(conn_of(r->db), ((struct pg_stmt *)r->state)->name, (int)r->params,
-		values, lengths, formats, 1);
+	return answer(p,
+		PQsendQueryPrepared(p->c, ((struct pg_stmt *)r->state)->name, (int)r->params,
+			values, lengths, formats, 1),
+		r->db->limit);
 }
 
 static PGresult *execute_clean(struct rows *r, const struct db_val *v)
@@ -328,10 +400,8 @@ static void note_changes(struct db *db, PGresult *result)
 		db->changes = strtoll(PQcmdTuples(result), NULL, 10);
 }
 
-/* COMMIT after a failed statement rolls back and calls that a success. T172: when somebody has
- * ended its waiting for the standby, the server warns and calls that a success, too: it may yet be
- * lost.
- */
+/* COMMIT after a failed statement rolls back and calls that a success. T172: so it does when
+ * somebody has ended its waiting for the standby, and it may yet be lost. */
 static int check_commit(struct rows *r, struct err *err)
 {
 	const struct pg_stmt *s = r->state;
@@ -339,7 +409,7 @@ static int check_commit(struct rows *r, struct err *err)
 	if (strcmp(PQcmdStatus(s->result), "ROLLBACK") == 0)
 		return err_set(
 			err, ERR_PERM, "postgres: not committed, a statement before had failed");
-	if (!((struct pg_db *)r->db)->warned)
+	if (!((struct pg_db *)r->db)->unconfirmed)
 		return 0;
 	err_set(err, ERR_CLOSED, "postgres: a commit was not confirmed by the standby");
 	lose(r->db, err);
@@ -357,7 +427,7 @@ static int pg_start(struct rows *r, const struct db_val *v, struct err *err)
 	if (!s->prepared && prepare_now(r, v, err) < 0)
 		return -1;
 	s->row = -1;
-	((struct pg_db *)r->db)->warned = false;
+	((struct pg_db *)r->db)->unconfirmed = false;
 	s->result = execute_clean(r, v);
 	status = PQresultStatus(s->result);
 	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
@@ -498,14 +568,13 @@ static int take_notes(struct db *db, db_note_fn *fn, void *arg, struct err *err)
 	return count;
 }
 
-static int poll_until(int socket, int stop, int64_t until)
+/* Something can be read, and it is not `stop`. */
+static bool more_may_come(struct db *db, int stop, int64_t until)
 {
-	struct pollfd p[2] = { { .fd = socket, .events = POLLIN },
+	struct pollfd p[2] = { { .fd = PQsocket(conn_of(db)), .events = POLLIN },
 		{ .fd = stop, .events = POLLIN } };
-	int64_t left = (until - clock_mono()) / CLOCK_MSEC + 1;
-	int n = poll(p, 2, left < 0 ? 0 : (left > INT32_MAX ? INT32_MAX : (int)left));
 
-	return n > 0 && !p[1].revents ? 1 : (n < 0 && errno == EINTR ? 1 : 0);
+	return poll_until(p, 2, until) && !p[1].revents;
 }
 
 static int pg_wait(
@@ -515,7 +584,7 @@ static int pg_wait(
 
 	do
 		got = take_notes(db, fn, arg, err);
-	while (got == 0 && poll_until(PQsocket(conn_of(db)), stop, until));
+	while (got == 0 && more_may_come(db, stop, until));
 	return got < 0 ? -1 : got > 0;
 }
 

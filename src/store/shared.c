@@ -14,7 +14,10 @@ enum {
 	BATCH_JOBS = 128,
 	TIDY_SECONDS = 10,
 	TIDY_ROWS = 1000,
-	AGREE = 2 /* seconds by which clocks may differ */
+	AGREE = 2, /* seconds by which clocks may differ */
+	/* Seconds that one statement may take. */
+	WRITE_SECONDS = 30,
+	READ_SECONDS = 300
 };
 
 #define ID(x) DB_I((int64_t)(x))
@@ -24,11 +27,14 @@ static void lost(void *arg, const struct err *why)
 	store_fatal(arg, why);
 }
 
+/* What only reads may be a question about everything there is. */
 int shared_connect(struct store *s, struct db **db, enum db_mode mode, struct err *err)
 {
 	if (db_open(db, s->options.url, mode, err) < 0)
 		return -1;
 	db_on_lost(*db, lost, s);
+	if (mode == DB_READ)
+		db_limit(*db, READ_SECONDS * CLOCK_SEC);
 	return 0;
 }
 
@@ -49,12 +55,18 @@ static int check_database(struct db *db, struct err *err)
 			       " (TEMPLATE template0)");
 }
 
+/* No standby is waited for, so that a node which starts without one can be read: if it is
+ * forgotten, the node finds itself buried. */
 static int put_node(struct store *s, struct err *err)
 {
-	return db_exec(s->index,
-		"INSERT INTO node (id, until) VALUES ($1, " SHARED_NOW " + $2)"
-		" ON CONFLICT (id) DO UPDATE SET until = " SHARED_NOW " + $2",
-		DB_ARGS(ID(s->shared->node), DB_I(NODE_SECONDS)), err);
+	if (db_begin(s->index, err) < 0 ||
+		db_exec(s->index, "SET LOCAL synchronous_commit = off", DB_NOARGS, err) < 0 ||
+		db_exec(s->index,
+			"INSERT INTO node (id, until) VALUES ($1, " SHARED_NOW " + $2)"
+			" ON CONFLICT (id) DO UPDATE SET until = " SHARED_NOW " + $2",
+			DB_ARGS(ID(s->shared->node), DB_I(NODE_SECONDS)), err) < 0)
+		return -1;
+	return db_commit(s->index, err);
 }
 
 static int shared_open(struct store *s, struct err *err)
@@ -77,6 +89,8 @@ static int shared_open(struct store *s, struct err *err)
 		return -1;
 	h->leases_next = clock_after((NODE_SECONDS - NODE_MARGIN) * CLOCK_SEC);
 	atomic_store(&h->leases_end, h->leases_next);
+	db_limit(s->index, WRITE_SECONDS * CLOCK_SEC); /* to make the tables may take longer */
+	db_limit(h->side, WRITE_SECONDS * CLOCK_SEC);
 	return shared_connect(s, &h->listen, DB_WRITE, err) < 0 || notes_open(s, err) < 0 ||
 			put_node(s, err) < 0
 		? -1
@@ -243,12 +257,25 @@ static int save_counters(struct store *s, struct err *err)
 		err);
 }
 
+/* It waits for a standby as long as that takes; whether the server is there at all, the listening
+ * thread sees meanwhile. */
+static int commit(struct store *s, struct err *err)
+{
+	int r;
+
+	if (atomic_load(&s->shared->standby) != STORE_STANDBY_NONE)
+		db_limit(s->index, 0);
+	r = db_commit(s->index, err);
+	db_limit(s->index, WRITE_SECONDS * CLOCK_SEC);
+	return r;
+}
+
 /* T172: who gets an answer again that was given before has found a commit that may not be on the
  * standby. This one writes, so it waits for the standby, and so for all that was before it. */
 static int shared_commit(struct store *s, const struct batch *b, struct err *err)
 {
 	if ((s->shared->changed && save_counters(s, err) < 0) || notes_send(s, b, err) < 0 ||
-		db_commit(s->index, err) < 0)
+		commit(s, err) < 0)
 		return err_wrap(err, "commit");
 	atomic_store(&s->shared->leases_end, s->shared->leases_next);
 	return 0;

@@ -15,7 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NOTE_MAX = 7900, NOTES_MAX = 64, LOOK_SECONDS = 5 };
+enum {
+	NOTE_MAX = 7900,
+	NOTES_MAX = 64,
+	LOOK_SECONDS = 5,
+	/* A server that has not said for that long who its standby is has stopped, or its network
+	 * drops everything: this connection finds out for all. */
+	SILENT_SECONDS = 15
+};
 
 /* ---- to others ---- */
 
@@ -195,6 +202,7 @@ int notes_open(struct store *s, struct err *err)
 
 	if (pipe2(h->stop, O_CLOEXEC) < 0)
 		return err_sys(err, "make", "a pipe");
+	db_limit(h->listen, SILENT_SECONDS * CLOCK_SEC);
 	return db_exec(h->listen, "LISTEN eilpost", DB_NOARGS, err) < 0 ? -1
 									: look_at_standby(h, err);
 }

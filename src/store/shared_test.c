@@ -1,120 +1,11 @@
 /* Two nodes, one PostgreSQL database. */
+#include "store/shared_test.h"
 #include "store/apply_private.h"
-#include "store/queue.h"
-#include "store/shared.h"
-#include "store/store_help_test.h"
 
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-
-static struct postgres server;
-
-/* --- what a node hears, and how it ends --- */
-
-struct ears {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	struct change last;
-	bool queue, lost, account, died;
-};
-
-static void hear(void *arg, const struct changes *c)
-{
-	struct ears *e = arg;
-
-	pthread_mutex_lock(&e->lock);
-	if (c->n)
-		e->last = c->v[c->n - 1];
-	for (size_t i = 0; i < c->n; i++)
-		e->account |= c->v[i].mailbox == 0;
-	e->queue |= c->queue;
-	e->lost |= c->lost;
-	pthread_cond_broadcast(&e->cond);
-	pthread_mutex_unlock(&e->lock);
-}
-
-static void die(void *arg, const struct err *why)
-{
-	struct ears *e = arg;
-
-	(void)why;
-	pthread_mutex_lock(&e->lock);
-	e->died = true;
-	pthread_cond_broadcast(&e->cond);
-	pthread_mutex_unlock(&e->lock);
-}
-
-static void wait_for(struct ears *e, const bool *what)
-{
-	pthread_mutex_lock(&e->lock);
-	while (!*what)
-		pthread_cond_wait(&e->cond, &e->lock);
-	pthread_mutex_unlock(&e->lock);
-}
-
-#define EARS                                                                                       \
-	{                                                                                          \
-		.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER                \
-	}
-
-/* --- two of them --- */
-
-struct nodes {
-	struct test_place *a, *b;
-	struct store *one, *two;
-	struct ears ears_one, ears_two;
-};
-
-static struct store *open_node(const char *url, int dir, struct ears *e)
-{
-	const struct store_options o = { .url = url, .changed = hear, .fatal = die, .arg = e };
-	struct err err = ERR_INIT;
-	struct store *s = NULL;
-
-	if (store_open(dir, &o, &s, &err) < 0)
-		fail_msg("open: %s", err.msg);
-	return s;
-}
-
-static struct nodes *open_two(void **state)
-{
-	static struct nodes n;
-	void *second = NULL;
-
-	n = (struct nodes){ .ears_one = EARS, .ears_two = EARS };
-	n.a = *state;
-	n.one = open_node(server.url, n.a->fd, &n.ears_one);
-	test_url = NULL; /* only another folder */
-	assert_int_equal(test_setup(&second), 0);
-	test_url = server.url;
-	n.b = second;
-	n.two = open_node(server.url, n.b->fd, &n.ears_two);
-	return &n;
-}
-
-static void close_two(struct nodes *n)
-{
-	void *second = n->b;
-
-	store_close(&n->one);
-	store_close(&n->two);
-	test_teardown(&second);
-}
-
-static int64_t number(const char *sql)
-{
-	struct err err = ERR_INIT;
-	struct db *db = NULL;
-	int64_t out = -1;
-
-	if (db_open(&db, server.url, DB_WRITE, &err) < 0 ||
-		db_int(db, &out, sql, DB_NOARGS, &err) < 0)
-		fail_msg("%s", err.msg);
-	db_close(&db);
-	return out;
-}
 
 static void mail_on_one_node_is_read_on_the_other(void **state)
 {
@@ -728,19 +619,6 @@ int main(void)
 		TEST(tables_of_a_later_version_are_left_alone),
 		TEST(nodes_that_start_at_once_make_the_tables_once),
 	};
-	int failed = 1;
 
-	log_capture(test_quiet, NULL);
-	if (!postgres_find(&server)) {
-		print_message("PostgreSQL is not installed: nothing was tried\n");
-		return 0;
-	}
-	if (postgres_start(&server) < 0) {
-		print_error("PostgreSQL does not start\n");
-	} else {
-		test_url = server.url;
-		failed = cmocka_run_group_tests(tests, NULL, NULL);
-	}
-	postgres_stop(&server);
-	return failed;
+	return run_shared(tests);
 }
