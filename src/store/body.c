@@ -44,27 +44,32 @@ void body_cache_free(struct body_cache **out)
 	free(c);
 }
 
+struct body_place body_place_of(const struct rows *r, int column)
+{
+	struct body_place p = { .body = (uint64_t)rows_int(r, column),
+		.segment = (uint64_t)rows_int(r, column + 1),
+		.place = (uint64_t)rows_int(r, column + 2),
+		.size = (uint64_t)rows_int(r, column + 3),
+		.checksum = (uint32_t)rows_int(r, column + 4),
+		.damaged = rows_int(r, column + 6) != 0 };
+
+	str_z(rows_str(r, column + 5), p.blob, sizeof p.blob);
+	return p;
+}
+
 int body_find(struct view *v, uint64_t body, struct body_place *p, struct err *err)
 {
 	struct rows *r;
 	int got;
 
-	if (db_query(v->db, &r,
-		    "SELECT segment, place, size, checksum, blob, damaged FROM body WHERE id = $1",
+	if (db_query(v->db, &r, "SELECT " BODY_PLACE " FROM body b WHERE b.id = $1",
 		    DB_ARGS(DB_I((int64_t)body)), err) < 0)
 		return -1;
 	got = rows_next(r, err);
-	if (got == 1) {
-		*p = (struct body_place){ .body = body,
-			.segment = (uint64_t)rows_int(r, 0),
-			.place = (uint64_t)rows_int(r, 1),
-			.size = (uint64_t)rows_int(r, 2),
-			.checksum = (uint32_t)rows_int(r, 3),
-			.damaged = rows_int(r, 5) != 0 };
-		str_z(rows_str(r, 4), p->blob, sizeof p->blob);
-	} else if (got == 0) {
+	if (got == 1)
+		*p = body_place_of(r, 0);
+	else if (got == 0)
 		err_set(err, ERR_NOTFOUND, "body %" PRIu64 " is gone", body);
-	}
 	rows_free(&r);
 	return got == 1 ? 0 : -1;
 }
@@ -120,13 +125,23 @@ int body_count_damaged(struct view *v, uint64_t *n, struct err *err)
 
 /* ---- pieces ---- */
 
-static char *piece_room(struct body_cache *c, uint64_t n, struct err *err)
+/* Checked as a whole: read whole. */
+static bool is_one_piece(const struct body_place *p)
 {
-	char *room;
+	return p->size <= BLOB_PIECE || (p->segment && !p->blob[0]);
+}
 
+static void forget_piece(struct body_cache *c)
+{
 	buf_clear(&c->bytes);
 	c->body = 0;
-	room = n <= PIECE_MAX ? buf_room(&c->bytes, (size_t)n) : NULL;
+	c->start = 0;
+}
+
+static char *room_in(struct buf *out, uint64_t n, struct err *err)
+{
+	char *room = n <= PIECE_MAX ? buf_room(out, (size_t)n) : NULL;
+
 	if (!room)
 		err_set(err, ERR_TEMP, "out of memory to read a message");
 	return room;
@@ -196,7 +211,7 @@ static int load_piece(struct view *v, const struct body_place *p, uint64_t offse
 	struct body_cache *c = v->cache;
 	const uint64_t start = offset / BLOB_PIECE * BLOB_PIECE, left = p->size - start;
 	const size_t n = left < BLOB_PIECE ? (size_t)left : BLOB_PIECE;
-	char *room = piece_room(c, BLOB_PIECE, err);
+	char *room = room_in(&c->bytes, BLOB_PIECE, err);
 
 	if (!room || load_sums(v, p, room, err) < 0 || read_piece(v, p, start, room, err) < 0)
 		return -1;
@@ -207,34 +222,38 @@ static int load_piece(struct view *v, const struct body_place *p, uint64_t offse
 	return 0;
 }
 
-static int load_whole(struct view *v, const struct body_place *p, struct err *err)
+static int load_whole(struct view *v, const struct body_place *p, struct buf *out, struct err *err)
 {
-	struct body_cache *c = v->cache;
-	char *room = piece_room(c, p->size, err);
+	char *room = room_in(out, p->size, err);
 
 	if (!room || v->store->engine->body_read(v, p, 0, room, (size_t)p->size, err) < 0)
 		return -1;
 	if (crc32c(0, room, (size_t)p->size) != p->checksum)
 		return is_damaged(v, p->body, err);
-	buf_grew(&c->bytes, (size_t)p->size);
-	c->start = 0;
+	buf_grew(out, (size_t)p->size);
 	return 0;
 }
 
-static int load(struct view *v, const struct body_place *p, uint64_t offset, struct err *err)
+/* With `out` all of it goes there; else the piece that `offset` lies in is kept. */
+static int load(struct view *v, const struct body_place *p, uint64_t offset, struct buf *out,
+	struct err *err)
 {
-	const bool whole = p->size <= BLOB_PIECE || (p->segment && !p->blob[0]);
-	int r = whole ? load_whole(v, p, err) : load_piece(v, p, offset, err);
+	struct body_cache *c = v->cache;
+	int r;
 
+	if (out)
+		return load_whole(v, p, out, err);
+	forget_piece(c);
+	r = is_one_piece(p) ? load_whole(v, p, &c->bytes, err) : load_piece(v, p, offset, err);
 	if (r == 0)
-		v->cache->body = p->body;
+		c->body = p->body;
 	return r;
 }
 
 /* The segment has been removed since the view's moment began, because the body has moved: another
  * view knows where to. */
-static int load_moved(
-	struct view *v, const struct body_place *was, uint64_t offset, struct err *err)
+static int load_moved(struct view *v, const struct body_place *was, uint64_t offset,
+	struct buf *out, struct err *err)
 {
 	struct body_place now;
 	struct view fresh;
@@ -248,25 +267,26 @@ static int load_moved(
 		return -1;
 	if (now.segment == was->segment && now.place == was->place)
 		return err_set(err, ERR_TEMP, "body %" PRIu64 ": its file is missing", was->body);
-	return load(v, &now, offset, err);
+	return load(v, &now, offset, out, err);
 }
 
-static int load_checked(
-	struct view *v, const struct body_place *p, uint64_t offset, struct err *err)
+static bool is_loaded(const struct body_cache *c, const struct body_place *p, uint64_t offset)
 {
-	struct body_cache *c = cache_of(v, err);
+	return !p->damaged && c->body == p->body && offset >= c->start &&
+		offset < c->start + c->bytes.n;
+}
+
+static int load_checked(struct view *v, const struct body_place *p, uint64_t offset,
+	struct buf *out, struct err *err)
+{
 	struct err why = ERR_INIT;
 
-	if (!c)
-		return -1;
 	if (p->damaged)
 		return err_set(err, ERR_PERM, "body %" PRIu64 " is damaged on disk", p->body);
-	if (c->body == p->body && offset >= c->start && offset < c->start + c->bytes.n)
-		return 0;
-	if (load(v, p, offset, &why) == 0)
+	if (load(v, p, offset, out, &why) == 0)
 		return 0;
 	if (why.kind == ERR_NOTFOUND)
-		return load_moved(v, p, offset, err);
+		return load_moved(v, p, offset, out, err);
 	*err = why;
 	return -1;
 }
@@ -278,38 +298,58 @@ static struct str loaded(const struct view *v, uint64_t offset)
 
 int body_read(struct view *v, uint64_t body, uint64_t offset, struct str *bytes, struct err *err)
 {
+	struct body_cache *c = cache_of(v, err);
 	struct body_place p;
 
-	if (body_find(v, body, &p, err) < 0)
+	if (!c || body_find(v, body, &p, err) < 0)
 		return -1;
 	if (offset >= p.size)
 		return err_set(err, ERR_LIMIT, "body %" PRIu64 " is shorter", body);
-	if (load_checked(v, &p, offset, err) < 0)
+	if (!is_loaded(c, &p, offset) && load_checked(v, &p, offset, NULL, err) < 0)
 		return -1;
 	*bytes = loaded(v, offset);
 	return 0;
 }
 
-int body_read_message(struct view *v, struct str prefix, uint64_t body, uint64_t offset,
-	uint32_t length, struct buf *out, uint64_t *size, struct err *err)
+/* Append at most `length` bytes of the body; returns how many, which is more than 0, or -1. */
+static int64_t add_some(struct view *v, const struct body_place *p, uint64_t offset,
+	uint32_t length, struct buf *out, struct err *err)
+{
+	struct body_cache *c = cache_of(v, err);
+	struct str some;
+
+	if (!c)
+		return -1;
+	if (!is_loaded(c, p, offset)) {
+		const bool all = offset == 0 && length >= p->size && is_one_piece(p);
+
+		if (load_checked(v, p, offset, all ? out : NULL, err) < 0)
+			return -1;
+		if (all)
+			return (int64_t)p->size;
+	}
+	some = str_head(loaded(v, offset), length);
+	buf_add(out, some);
+	return (int64_t)some.n;
+}
+
+int body_read_message(struct view *v, struct str prefix, const struct body_place *p,
+	uint64_t offset, uint32_t length, struct buf *out, uint64_t *size, struct err *err)
 {
 	struct str head = str_from(prefix, offset < prefix.n ? (size_t)offset : prefix.n);
-	struct body_place p;
+	int64_t n;
 
-	if (body_find(v, body, &p, err) < 0)
-		return -1;
-	*size = prefix.n + p.size;
+	*size = prefix.n + p->size;
 	head = str_head(head, length);
 	buf_add(out, head);
 	length -= (uint32_t)head.n;
 	offset += head.n;
 	while (length && offset >= prefix.n && offset < *size) {
-		if (load_checked(v, &p, offset - prefix.n, err) < 0)
+		n = add_some(v, p, offset - prefix.n, length, out, err);
+		if (n < 0)
 			return -1;
-		head = str_head(loaded(v, offset - prefix.n), length);
-		buf_add(out, head);
-		length -= (uint32_t)head.n;
-		offset += head.n;
+		length -= (uint32_t)n;
+		offset += (uint64_t)n;
 	}
 	return buf_ok(out) ? 0 : err_set(err, ERR_TEMP, "out of memory to read a message");
 }

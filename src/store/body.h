@@ -14,6 +14,11 @@
 
 #include "store/engine.h"
 
+/* The columns of `body b` that say where it is, and the place that they make, from `column` on: for
+ * who finds a message, so that no other statement is needed to find its body. */
+#define BODY_PLACE "b.id, b.segment, b.place, b.size, b.checksum, b.blob, b.damaged"
+struct body_place body_place_of(const struct rows *r, int column);
+
 /* Where it is, as the index says. */
 int body_find(struct view *v, uint64_t body, struct body_place *p, struct err *err);
 
@@ -21,9 +26,10 @@ int body_find(struct view *v, uint64_t body, struct body_place *p, struct err *e
  * reads again. */
 int body_read(struct view *v, uint64_t body, uint64_t offset, struct str *bytes, struct err *err);
 
-/* Append at most `length` bytes from `offset` on; *size is the whole. */
-int body_read_message(struct view *v, struct str prefix, uint64_t body, uint64_t offset,
-	uint32_t length, struct buf *out, uint64_t *size, struct err *err);
+/* Append at most `length` bytes from `offset` on; *size is the whole. A body that is wanted from
+ * its first byte to its last is read into `out` itself, and not kept. */
+int body_read_message(struct view *v, struct str prefix, const struct body_place *p,
+	uint64_t offset, uint32_t length, struct buf *out, uint64_t *size, struct err *err);
 
 /* How many are known to be damaged. */
 int body_count_damaged(struct view *v, uint64_t *n, struct err *err);

@@ -171,29 +171,40 @@ int entry_list(
 	return got < 0 ? -1 : 0;
 }
 
-static int find_message(struct view *v, uint64_t account, uint64_t mailbox, uint32_t uid,
-	struct buf *prefix, uint64_t *body, struct err *err)
+#define MESSAGE_SQL(from)                                                                          \
+	"SELECT m.prefix, " BODY_PLACE " FROM " from " e JOIN mailbox x ON x.account = e.account"  \
+	" AND x.id = e.mailbox AND x.removed = 0 JOIN email m ON m.account = e.account"            \
+	" AND m.id = e.email JOIN body b ON b.id = m.body"                                         \
+	" WHERE e.account = $1 AND e.mailbox = $2 AND e.uid = $3"
+
+static int find_in(const char *sql, struct view *v, const struct db_val key[3], struct buf *prefix,
+	struct body_place *p, struct err *err)
 {
 	struct rows *r;
 	int got;
 
-	if (db_query(v->db, &r,
-		    "SELECT m.body, m.prefix"
-		    " FROM (SELECT email FROM entry WHERE account = $1 AND mailbox = $2 AND uid = "
-		    "$3"
-		    " UNION ALL SELECT email FROM ghost WHERE account = $1 AND mailbox = $2"
-		    " AND uid = $3) e JOIN email m ON m.account = $1 AND m.id = e.email",
-		    DB_ARGS(ID(account), ID(mailbox), DB_I(uid)), err) < 0)
+	if (db_query(v->db, &r, sql, key, 3, err) < 0)
 		return -1;
 	got = rows_next(r, err);
 	if (got == 1) {
-		*body = (uint64_t)rows_int(r, 0);
-		buf_add(prefix, rows_str(r, 1));
-	} else if (got == 0) {
-		err_set(err, ERR_NOTFOUND, "no such message");
+		buf_add(prefix, rows_str(r, 0));
+		*p = body_place_of(r, 1);
 	}
 	rows_free(&r);
-	if (got == 1 && !buf_ok(prefix))
+	return got;
+}
+
+static int find_message(struct view *v, uint64_t account, uint64_t mailbox, uint32_t uid,
+	struct buf *prefix, struct body_place *p, struct err *err)
+{
+	const struct db_val key[3] = { ID(account), ID(mailbox), DB_I(uid) };
+	int got = find_in(MESSAGE_SQL("entry"), v, key, prefix, p, err);
+
+	if (got == 0)
+		got = find_in(MESSAGE_SQL("ghost"), v, key, prefix, p, err);
+	if (got == 0)
+		err_set(err, ERR_NOTFOUND, "no such message");
+	else if (got == 1 && !buf_ok(prefix))
 		return err_set(err, ERR_TEMP, "out of memory for a message");
 	return got == 1 ? 0 : -1;
 }
@@ -202,13 +213,11 @@ int entry_read(struct view *v, uint64_t account, uint64_t mailbox, uint32_t uid,
 	uint32_t length, struct buf *out, uint64_t *size, struct err *err)
 {
 	struct buf prefix = BUF(1 << 20);
-	struct mailbox m;
-	uint64_t body;
+	struct body_place p;
 	int r = -1;
 
-	if (mailbox_get(v, account, mailbox, &m, NULL, err) == 0 &&
-		find_message(v, account, mailbox, uid, &prefix, &body, err) == 0)
-		r = body_read_message(v, buf_str(&prefix), body, offset, length, out, size, err);
+	if (find_message(v, account, mailbox, uid, &prefix, &p, err) == 0)
+		r = body_read_message(v, buf_str(&prefix), &p, offset, length, out, size, err);
 	buf_free(&prefix);
 	return r;
 }

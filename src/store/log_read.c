@@ -3,6 +3,7 @@
 #include "store/log_private.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,13 +77,13 @@ int slog_next_segment(int dir, uint64_t after, uint64_t *number, struct err *err
 int slog_read(struct slog *l, uint64_t segment, uint64_t offset, char *p, size_t n, struct err *err)
 {
 	struct slog_file *slot = NULL;
-	char name[SLOG_NAME];
 	int fd = borrow(l, segment, &slot, err), r;
 
 	if (fd < 0)
 		return -1;
-	slog_segment_name(name, segment, ".seg");
-	r = io_read(fd, name, offset, p, n, err);
+	r = io_read(fd, "log", offset, p, n, err);
+	if (r < 0)
+		err_wrap(err, "segment %" PRIu64, segment);
 	if (slot) {
 		pthread_mutex_lock(&l->files_lock);
 		slot->users--;

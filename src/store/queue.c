@@ -12,24 +12,25 @@ int queue_read(struct view *v, uint64_t message, uint64_t offset, uint32_t lengt
 	uint64_t *size, struct err *err)
 {
 	struct buf prefix = BUF(1 << 20);
-	uint64_t body = 0;
+	struct body_place p = { 0 };
 	struct rows *r;
 	int got = -1, result = -1;
 
-	if (db_query(v->db, &r, "SELECT body, prefix FROM queue_message WHERE id = $1",
+	if (db_query(v->db, &r,
+		    "SELECT m.prefix, " BODY_PLACE
+		    " FROM queue_message m JOIN body b ON b.id = m.body WHERE m.id = $1",
 		    DB_ARGS(ID(message)), err) < 0)
 		return -1;
 	got = rows_next(r, err);
 	if (got == 1) {
-		body = (uint64_t)rows_int(r, 0);
-		buf_add(&prefix, rows_str(r, 1));
+		buf_add(&prefix, rows_str(r, 0));
+		p = body_place_of(r, 1);
 	} else if (got == 0) {
 		err_set(err, ERR_NOTFOUND, "no such message in the queue");
 	}
 	rows_free(&r);
 	if (got == 1)
-		result = body_read_message(
-			v, buf_str(&prefix), body, offset, length, out, size, err);
+		result = body_read_message(v, buf_str(&prefix), &p, offset, length, out, size, err);
 	buf_free(&prefix);
 	return result;
 }
