@@ -16,6 +16,7 @@
 #include "mail/facts.h"
 #include "store/body.h"
 #include "store/directory.h"
+#include "store/entry.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -445,47 +446,138 @@ static void do_one(struct bench *b, int argc, char **argv)
 	free(bare);
 }
 
-static void do_read(struct bench *b, int argc, char **argv)
+enum { SEGMENTS_MAX = 256 };
+
+/* A message: by whom it is read, and where its body is. */
+struct readable {
+	int64_t account, mailbox;
+	uint32_t uid;
+	struct body_place place;
+};
+
+/* Mailbox after mailbox, as clients read. */
+static struct readable *list_readable(struct view *v, size_t n)
 {
-	size_t n = (size_t)bench_argument(argc, argv, "messages", 20000), repeat = 10;
-	size_t size = (size_t)bench_argument(argc, argv, "size", 10240);
+	struct readable *all = calloc(n, sizeof *all);
+	struct err err = ERR_INIT;
+	struct rows *r;
+	size_t got = 0;
+
+	if (db_query(v->db, &r,
+		    "SELECT e.account, e.mailbox, e.uid, " BODY_PLACE
+		    " FROM entry e JOIN body b ON b.id = e.body"
+		    " ORDER BY e.account, e.mailbox, e.uid",
+		    DB_NOARGS, &err) < 0)
+		bench_die(&err);
+	for (; got < n && rows_next(r, &err) == 1; got++)
+		all[got] = (struct readable){ rows_int(r, 0), rows_int(r, 1),
+			(uint32_t)rows_int(r, 2), body_place_of(r, 3) };
+	rows_free(&r);
+	if (got < n)
+		bench_die(&err);
+	return all;
+}
+
+static int read_found(struct view *v, const struct readable *m, struct buf *out, struct err *err)
+{
+	struct body_place p;
+	uint64_t size;
+
+	return body_find(v, m->place.body, &p, err) < 0
+		? -1
+		: body_read_message(v, STR(""), &p, 0, 1 << 20, out, &size, err);
+}
+
+static int read_place(struct view *v, const struct readable *m, struct buf *out, struct err *err)
+{
+	uint64_t size;
+
+	return body_read_message(v, STR(""), &m->place, 0, 1 << 20, out, &size, err);
+}
+
+static int read_entry(struct view *v, const struct readable *m, struct buf *out, struct err *err)
+{
+	uint64_t size;
+
+	return entry_read(
+		v, (uint64_t)m->account, (uint64_t)m->mailbox, m->uid, 0, 1 << 20, out, &size, err);
+}
+
+/* Its CPU, in us. A job has a transaction of its own. */
+static double time_reads(struct view *v, const struct readable *all, size_t n, size_t repeat,
+	int (*one)(struct view *, const struct readable *, struct buf *, struct err *))
+{
 	struct buf out = BUF(SIZE_MAX_LOG);
 	struct err err = ERR_INIT;
-	int64_t cpu, bare;
-	uint64_t whole;
-	struct view v;
-	int fd;
+	int64_t cpu = bench_cpu_of(pthread_self());
 
-	bench_accounts(b, "user", 100);
-	bench_deliver(b, n, 32, size);
-	bench_accounts(b, "other", 1); /* a job that is not lazy: the index has all of it */
-	fd = prepare_file(b, n * (size + 512) / 8);
-	if (view_open(b->s, &v, &err) < 0)
-		bench_die(&err);
-	cpu = bench_cpu_of(pthread_self());
 	for (size_t i = 0; i < n * repeat; i++) {
 		buf_clear(&out);
-		/* A job has a transaction of its own. */
 		if (i % 16 == 0)
-			db_rollback(v.db);
-		if (i % 16 == 0 && db_begin(v.db, &err) < 0)
-			bench_die(&err);
-		if (body_read_message(&v, STR(""), i % n + 1, 0, 1 << 20, &out, &whole, &err) < 0)
+			db_rollback(v->db);
+		if ((i % 16 == 0 && db_begin(v->db, &err) < 0) ||
+			one(v, &all[i % n], &out, &err) < 0)
 			bench_die(&err);
 	}
-	db_rollback(v.db);
-	cpu = bench_cpu_of(pthread_self()) - cpu;
-	bare = bench_cpu_of(pthread_self());
-	for (size_t i = 0; i < n * repeat; i++)
-		if (pread(fd, out.p, whole, (off_t)(i % (n / 10) * size)) < 0)
-			exit(1);
-	bare = bench_cpu_of(pthread_self()) - bare;
-	printf("read_us %.2f\npread_us %.2f\nratio %.2f\n",
-		(double)cpu / 1e3 / (double)(n * repeat), (double)bare / 1e3 / (double)(n * repeat),
-		(double)cpu / (double)bare);
-	view_close(&v);
+	db_rollback(v->db);
 	buf_free(&out);
-	close(fd);
+	return (double)(bench_cpu_of(pthread_self()) - cpu) / 1e3 / (double)(n * repeat);
+}
+
+/* The same bytes from the same files, as they are. */
+static double time_preads(
+	const struct bench *b, const struct readable *all, size_t n, size_t repeat, size_t size)
+{
+	char *room = malloc(size), name[32];
+	uint64_t segment = 0;
+	int fds[SEGMENTS_MAX] = { 0 };
+	int64_t cpu = bench_cpu_of(pthread_self());
+
+	for (size_t i = 0; i < n * repeat; i++) {
+		const struct body_place *p = &all[i % n].place;
+
+		if (p->segment >= SEGMENTS_MAX || p->size > size)
+			exit(1);
+		if (!fds[p->segment]) {
+			snprintf(name, sizeof name, "log/%010" PRIu64 ".seg", p->segment);
+			fds[p->segment] = openat(b->dir, name, O_RDONLY | O_CLOEXEC);
+		}
+		if (pread(fds[p->segment], room, p->size, (off_t)p->place) != (ssize_t)p->size)
+			exit(1);
+	}
+	cpu = bench_cpu_of(pthread_self()) - cpu;
+	for (segment = 0; segment < SEGMENTS_MAX; segment++)
+		if (fds[segment])
+			close(fds[segment]);
+	free(room);
+	return (double)cpu / 1e3 / (double)(n * repeat);
+}
+
+static void do_read(struct bench *b, int argc, char **argv)
+{
+	size_t n = (size_t)bench_argument(argc, argv, "messages", 20000);
+	size_t repeat = (size_t)bench_argument(argc, argv, "repeat", 10);
+	size_t size = (size_t)bench_argument(argc, argv, "size", 10240);
+	struct err err = ERR_INIT;
+	double found, placed, entry, bare;
+	struct readable *all;
+	struct view v;
+
+	bench_accounts(b, "user", (unsigned)bench_argument(argc, argv, "accounts", 100));
+	bench_deliver(b, n, 32, size);
+	bench_accounts(b, "other", 1); /* a job that is not lazy: the index has all of it */
+	if (view_open(b->s, &v, &err) < 0)
+		bench_die(&err);
+	all = list_readable(&v, n);
+	found = time_reads(&v, all, n, repeat, read_found);
+	placed = time_reads(&v, all, n, repeat, read_place);
+	entry = time_reads(&v, all, n, repeat, read_entry);
+	bare = time_preads(b, all, n, repeat, 2 * size);
+	printf("read_us %.2f\nplaced_us %.2f\nentry_us %.2f\npread_us %.2f\n"
+	       "ratio %.2f\nplaced_ratio %.2f\n",
+		found, placed, entry, bare, found / bare, placed / bare);
+	view_close(&v);
+	free(all);
 }
 
 /* The writer's CPU and the time for each of `n` messages. */
