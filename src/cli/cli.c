@@ -86,6 +86,7 @@ static const struct command {
 		"fsck [--data DIR] [--repair | --rebuild]    0: all is right; 1: it is now; 4: it "
 		"is"
 		" not\n"
+		"    fsck --new-log    when log/ is lost for good: keep what the index knows\n"
 		"    fsck [--data DIR] --to-format N    for the version before this one",
 		"does everything that is stored fit together?" },
 	{ "config", cli_config, PLAIN, "config check|show|manual", "is the configuration right?" },

@@ -11,16 +11,23 @@
 
 enum { KEY_MAX = 1024 };
 
-/* The folder itself may be root's, and what is in it the store's. */
+/* The folder itself may be root's, and what is in it the store's; log/ may be lost, or made anew by
+ * root. */
+static bool find_owner(int fd, struct stat *st)
+{
+	static const char *const names[] = { "log", "index.db", "snapshot", "." };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (fstatat(fd, names[i], st, AT_SYMLINK_NOFOLLOW) == 0 && st->st_uid != 0)
+			return true;
+	return false;
+}
+
 static int become_owner(int fd, const char *path, struct err *err)
 {
 	struct stat st;
 
-	if (geteuid() != 0)
-		return 0;
-	if (fstatat(fd, "log", &st, AT_SYMLINK_NOFOLLOW) < 0 && fstat(fd, &st) < 0)
-		return err_sys(err, "look at", path);
-	if (st.st_uid == 0)
+	if (geteuid() != 0 || !find_owner(fd, &st))
 		return 0;
 	/* SQLite goes by whole paths, and the way there may be closed to the owner. */
 	if (chroot(".") < 0 || chdir("/") < 0 || setgroups(0, NULL) < 0 ||

@@ -142,6 +142,8 @@ int cli_fsck(struct cli *c)
 			w.o.repair = true;
 		else if (strcmp(arg, "--rebuild") == 0)
 			w.o.rebuild = true;
+		else if (strcmp(arg, "--new-log") == 0)
+			w.o.new_log = true;
 		else if (strcmp(arg, "--to-format") == 0)
 			to = cli_value(c, arg);
 		else if (strcmp(arg, "--json") == 0)
@@ -153,5 +155,6 @@ int cli_fsck(struct cli *c)
 		if (!to || (strcmp(arg, "--data") == 0 && !w.data))
 			return EX_USAGE;
 	}
+	w.o.repair |= w.o.new_log && !w.o.rebuild;
 	return *to ? go_back(c, &w, to) : run(c, &w);
 }

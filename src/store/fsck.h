@@ -11,6 +11,10 @@
  * account, folder and flags. The old one stays as index.db.broken, and is what it was until the new
  * one is whole. When anything may be missing all folders get a new UIDVALIDITY.
  *
+ * Of a log that holds nothing at all nobody knows whether it is lost or elsewhere (a disk that is
+ * not mounted). When it is said to be lost (new_log), a new one is begun: all that the index knows
+ * stays, bodies that lay in the log are marked as damaged, those in files of their own are there.
+ *
  * fsck_run() takes the lock: ERR_EXISTS when a server has it. Then fsck_online() reads the index
  * while it changes, each check for itself one moment of it. Damage is a finding and no error; an
  * error is what keeps from looking.
@@ -37,6 +41,7 @@ struct fsck_finding {
 struct fsck_options {
 	const char *path; /* the folder as SQLite shall name it; see store_options */
 	bool repair, rebuild;
+	bool new_log; /* log/ holds no record any more, and none will come back: begin another */
 	void (*found)(void *arg, const struct fsck_finding *f);
 	void *arg;
 };

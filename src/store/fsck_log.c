@@ -215,6 +215,7 @@ int log_walk(struct log_walk *w, struct err *err)
 	int r = list_segments(w->dir, w->from, &l, err);
 
 	w->bytes = BUF(SEGMENT_MAX);
+	w->highest = l.n ? l.v[l.n - 1] : 0;
 	for (size_t i = 0; r == 0 && i < l.n; i++) {
 		w->segments++;
 		r = walk_segment(w, l.v[i], i + 2 >= l.n, err);
@@ -284,7 +285,7 @@ static int check_gap(void *arg, const struct log_gap *g, struct err *err)
 
 int fsck_check_log(struct fsck *f, struct err *err)
 {
-	struct check c = { .f = f, .found_position = f->at.segment == 0 };
+	struct check c = { .f = f, .found_position = f->at.offset == 0 };
 	struct log_walk w = { .dir = f->dir, .record = check_record, .gap = check_gap, .arg = &c };
 
 	if (log_walk(&w, err) < 0)

@@ -1,9 +1,12 @@
 /* fsck when parts of the log are gone for good: what is lost is told, all else comes back. */
+#include "store/blob.h"
 #include "store/compact.h"
 #include "store/fsck_test.h"
 
 #include <fcntl.h>
 #include <unistd.h>
+
+enum { LARGE = 300 << 10 };
 
 /* So much that the log reaches that segment. */
 static void mail_up_to(struct store *s, uint64_t id, uint64_t segment)
@@ -94,6 +97,127 @@ static void of_a_log_that_is_gone_nothing_is_made_up(void **state)
 	assert_int_equal(all.r.repaired, 0);
 	must_show(dir, &before);
 	buf_free(&before);
+}
+
+/* Bob's mail by its uid: how many bytes, 0 when it is lost. */
+static uint64_t bobs(struct store *s, uint32_t uid)
+{
+	struct buf text = BUF(1 << 20);
+	struct err err = ERR_INIT;
+	uint64_t size = 0;
+
+	if (entry_read(&s->reader_views[0], 2, 1, uid, 0, 200, &text, &size, &err) < 0) {
+		assert_int_equal(err.kind, ERR_PERM);
+		size = 0;
+	}
+	buf_free(&text);
+	return size;
+}
+
+static struct mailbox bobs_inbox(struct store *s)
+{
+	struct err err = ERR_INIT;
+	struct mailbox m;
+
+	assert_int_equal(mailbox_find(&s->reader_views[0], 2, STR("INBOX"), &m, &err), 0);
+	return m;
+}
+
+static int deliver_file(struct txn *t, void *arg, struct err *err)
+{
+	const struct blob_writer *blob = arg;
+	const struct delivery_rcpt rcpt = { .address = STR("bob@example.org") };
+	const struct delivery d = { .id = 300,
+		.any_sender = true,
+		.rcpts = &rcpt,
+		.rcpt_count = 1,
+		.body = { .size = LARGE, .blob = str_c(blob->name), .checksum = blob->checksum } };
+	uint32_t x, y;
+
+	return delivery_accept(t, &d, &x, &y, err);
+}
+
+/* In a file of its own. */
+static void large_mail_for_bob(struct store *s)
+{
+	static char bytes[LARGE];
+	struct blob_writer blob;
+	struct err err;
+
+	memset(bytes, 'y', sizeof bytes);
+	if (blob_begin(s, &blob, &err) < 0 ||
+		blob_add(&blob, str_make(bytes, sizeof bytes), &err) < 0 ||
+		blob_commit(&blob, &err) < 0 || change(s, deliver_file, &blob, &err) < 0)
+		fail_msg("%s", err.msg);
+	blob_end(&blob);
+}
+
+/* It is lost for good, and so is the index: what a snapshot knows stays, mail in files of its own
+ * can be read, what is lost is said to be lost, and new mail comes. */
+static void with_nothing_but_a_snapshot_the_store_goes_on(void **state)
+{
+	const struct fsck_options o = { .rebuild = true, .new_log = true };
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct err err = ERR_INIT;
+	struct fsck_result r;
+	struct snapshot made;
+	uint32_t validity;
+
+	fill(s);
+	large_mail_for_bob(s);
+	validity = bobs_inbox(s).uidvalidity;
+	must_snapshot(s, &made);
+	must_mail(s, 301, "bob@example.org", "later");
+	store_close(&s);
+	lose_segments(dir, 1);
+	drop_index(dir);
+	assert_int_equal(fsck_run(dir, &o, &r, &err), 0);
+	for (uint64_t round = 0; round < 2; round++) {
+		s = open_store(state);
+		must_mail(s, 400 + round, "all@example.org", "and on"); /* an alias */
+		assert_int_equal(bobs_inbox(s).messages, 5 + round);
+		assert_true(bobs_inbox(s).uidvalidity > validity);
+		assert_int_equal(bobs(s, 1), 0);
+		assert_true(bobs(s, 4) >= LARGE);
+		assert_true(bobs(s, 5) > 0);
+		store_close(&s);
+	}
+	drop_index(dir);
+	drop_snapshots(dir); /* the new log is one to begin from by itself */
+	assert_true(run_fsck(dir, false, true).r.records > 0);
+}
+
+/* Also when nothing but the index is older than its first record. */
+static void a_new_log_is_begun_once(void **state)
+{
+	const struct fsck_options o = { .repair = true, .new_log = true };
+	int dir = test_dir(state);
+	struct err err = ERR_INIT;
+	struct fsck_result r;
+	struct findings all;
+	struct store *s;
+
+	fill_and_close(state);
+	lose_segments(dir, 1);
+	assert_int_equal(fsck_run(dir, &o, &r, &err), 0);
+	assert_true(r.lost > 0 && !r.index_unusable);
+	all = run_fsck(dir, true, false); /* no record yet: nothing is missed */
+	assert_null(strstr(all.checks, "log."));
+	copy_file(dir, "index.db", "older");
+	s = open_store(state);
+	must_mail(s, 400, "bob@example.org", "new");
+	store_close(&s);
+	drop_index(dir);
+	copy_file(dir, "older", "index.db");
+	s = open_store(state);
+	must_mail(s, 401, "bob@example.org", "newer");
+	store_close(&s);
+	assert_int_equal(fsck_run(dir, &o, &r, &err), 0); /* there is a log: it stays */
+	s = open_store(state);
+	assert_int_equal(bobs_inbox(s).messages, 5);
+	assert_true(bobs(s, 4) > 0 && bobs(s, 5) > 0);
+	store_close(&s);
 }
 
 /* The first segments are gone, and there is no snapshot: mail comes back by the names in it. */
@@ -241,6 +365,8 @@ int main(void)
 		TEST(a_log_that_has_lost_its_last_segment_goes_on),
 		TEST(of_a_log_that_is_gone_nothing_is_made_up),
 		TEST(a_snapshot_that_the_log_has_lost_is_better_than_none),
+		TEST(with_nothing_but_a_snapshot_the_store_goes_on),
+		TEST(a_new_log_is_begun_once),
 		TEST(mail_comes_back_by_the_names_it_carries),
 		TEST(compacted_mail_comes_back_by_the_names_it_carries),
 		TEST(a_segment_that_is_missing_in_the_middle_is_missed),

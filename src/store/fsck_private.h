@@ -41,7 +41,7 @@ struct log_walk {
 	int (*record)(void *arg, const struct slog_record *r, struct err *err);
 	int (*gap)(void *arg, const struct log_gap *g, struct err *err);
 	void *arg;
-	uint64_t segments, records;
+	uint64_t segments, records, highest; /* highest: number of a file */
 	/* the walk's own */
 	struct slog_position last;
 	uint64_t last_number;

@@ -4,6 +4,7 @@
  * when the log does not go back to its beginning, each effect is tried for itself: what refers to
  * an account or a folder that nothing has made is given one, by the names that it carries, and what
  * does not fit is told and passed over. The counters are put right afterwards (fsck_index.c). */
+#include "base/clock.h"
 #include "store/apply_private.h"
 #include "store/fsck_private.h"
 #include "store/io.h"
@@ -358,15 +359,44 @@ static int on_gap(void *arg, const struct log_gap *g, struct err *err)
 	return 0;
 }
 
+/* Behind every segment that there was: the index goes on naming places in them. */
+static int begin_log(struct salvage *v, uint64_t highest, struct err *err)
+{
+	struct slog_position at = v->s->at;
+	int64_t named = 0;
+
+	if (db_int(v->s->index, &named, "SELECT max(segment) FROM body", DB_NOARGS, err) < 0)
+		return -1;
+	if ((uint64_t)named > highest)
+		highest = (uint64_t)named;
+	if (highest > at.segment)
+		at.segment = highest;
+	at.offset = at.last = 0;
+	v->losses++;
+	fsck_say(v->f, "log.new", FSCK_LOST, true,
+		"the log is gone, and a new one begins with log/%010" PRIu64
+		".seg: what the index knows stays, the bytes of mail that lay in the log are lost",
+		at.segment + 1);
+	if (db_exec(v->s->index, "UPDATE body SET damaged = $1 WHERE blob IS NULL AND damaged = 0",
+		    DB_ARGS(DB_I(clock_wall())), err) < 0)
+		return -1;
+	return index_save(v->s, &at, err);
+}
+
 /* The last record of the log that can be read is where new ones will follow. Of a log that is not
  * there at all nobody knows whether it is lost. */
-static int stand_at_end(struct salvage *v, struct err *err)
+static int stand_at_end(struct salvage *v, uint64_t highest, struct err *err)
 {
-	if (v->last.sequence == v->s->at.sequence)
+	if (v->last.sequence == v->s->at.sequence || v->s->at.offset == 0)
 		return 0;
+	if (v->last.sequence == 0 && v->f->o->new_log)
+		return begin_log(v, highest, err);
 	if (v->last.sequence == 0) {
 		fsck_say(v->f, "log.position", FSCK_LOST, false,
-			"log/ holds no record, and the index knows %" PRIu64, v->s->at.sequence);
+			"log/ holds no record, and the index knows %" PRIu64
+			": bring it back, or a backup; if it is lost for good, --new-log begins"
+			" another",
+			v->s->at.sequence);
 		return 0;
 	}
 	v->losses++;
@@ -433,7 +463,7 @@ int fsck_salvage(struct fsck *f, struct store *s, uint64_t *losses, struct err *
 	if (r == 0 && !db_in_transaction(s->index))
 		r = db_begin(s->index, err);
 	if (r == 0)
-		r = stand_at_end(&v, err);
+		r = stand_at_end(&v, w.highest, err);
 	if (r == 0 && v.losses)
 		r = give_uidvalidity(&v, err);
 	if (r == 0 && v.count)

@@ -156,8 +156,11 @@ int slog_cursor_next(struct slog_cursor *c, struct slog_record *r, struct err *e
 int slog_cursor_check(struct slog_cursor *c, struct err *err)
 {
 	struct slog_record r;
-	int got = slog_cursor_open(c, c->at.segment, err);
+	int got;
 
+	if (c->at.offset == 0) /* fsck: the log begins anew with the next segment */
+		return 1;
+	got = slog_cursor_open(c, c->at.segment, err);
 	if (got == 1)
 		got = slog_cursor_record(c, c->at.last, &r, err);
 	if (got != 1)

@@ -111,7 +111,7 @@ void slog_cursor_free(struct slog_cursor *c);
 /* 1 a record (its slices live until the next step), 0 the chain goes no further, -1 a read failed.
  */
 int slog_cursor_next(struct slog_cursor *c, struct slog_record *r, struct err *err);
-/* The record that `at` names is there and is the one. 1, 0, -1. */
+/* The record that `at` names is there and is the one; or it names none. 1, 0, -1. */
 int slog_cursor_check(struct slog_cursor *c, struct err *err);
 /* A valid record at this offset of the open segment, whatever its place in the chain. 1, 0, -1. */
 int slog_cursor_record(

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 
@@ -107,4 +108,34 @@ def test_an_index_made_anew_is_the_one_that_was_there(start_demo):
     box = Imap(demo).login()
     box.ok("SELECT INBOX")
     assert (box.ok("UID FETCH 1:* (UID FLAGS RFC822.SIZE)"), box.ok("STATUS INBOX (UIDVALIDITY UIDNEXT)")) == before
+    box.ok("LOGOUT")
+
+
+@pytest.mark.embedded
+def test_without_its_log_the_server_goes_on_with_what_the_index_knows(start_demo):
+    """The folder log/ is lost: logins, folders and flags stay, large mail is there, the rest says NO, and new mail comes."""
+    demo = start_demo()
+    fill(demo)
+    box = Imap(demo).login()
+    box.ok("CREATE Kept")
+    box.ok("SELECT INBOX")
+    box.ok("UID STORE 2 +FLAGS (\\Flagged)")
+    box.ok("LOGOUT")
+    demo.stop()
+    owners = owners_of(data_of(demo))
+    shutil.rmtree(data_of(demo) + "/log")
+    done = fsck(demo, "--repair")
+    assert done.returncode == 4 and "--new-log" in done.stdout
+    done = fsck(demo, "--new-log")
+    assert done.returncode == 4 and "are lost" in done.stdout, done.stdout + done.stderr
+    assert owners_of(data_of(demo)) == owners
+    demo.start()
+    box = Imap(demo).login()
+    assert any("Kept" in str(line) for line in box.ok('LIST "" "*"'))
+    box.append("INBOX", plain("new", "hello\r\n"))
+    box.ok("SELECT INBOX")
+    assert any("Flagged" in str(line) for line in box.ok("UID FETCH 2 FLAGS"))
+    assert "x" * 1000 in str(box.ok("UID FETCH 3 BODY.PEEK[]"))
+    assert box.cmd("UID FETCH 1 BODY.PEEK[]")[0] == "NO"
+    assert "hello" in str(box.ok("UID FETCH 6 BODY.PEEK[]"))
     box.ok("LOGOUT")
