@@ -51,7 +51,7 @@ const char *err_kind_name(enum err_kind kind)
 {
 	static const char *const names[] = { "none", "temporary", "permanent", "protocol", "limit",
 		"not-found", "exists", "denied", "full", "closed", "timeout", "canceled",
-		"disabled", "quota", "quota-long", "expansion" };
+		"disabled", "quota", "quota-long", "expansion", "damaged" };
 
 	return kind < ERR_KINDS ? names[kind] : "unknown";
 }

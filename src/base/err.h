@@ -27,6 +27,7 @@ enum err_kind {
 	ERR_QUOTA,      /* over its quota: worth another try */
 	ERR_QUOTA_LONG, /* over its quota for so long that it is not */
 	ERR_EXPANSION,  /* a list that leads too far, or in a circle */
+	ERR_DAMAGED,    /* what is on the disk is not what was stored: no other try helps */
 	ERR_KINDS
 };
 

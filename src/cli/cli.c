@@ -132,7 +132,8 @@ int cli_exit_code(const struct err *err)
 		[ERR_DISABLED] = EX_NOPERM,
 		[ERR_QUOTA] = EX_TEMPFAIL,
 		[ERR_QUOTA_LONG] = EX_CANTCREAT,
-		[ERR_EXPANSION] = EX_DATAERR };
+		[ERR_EXPANSION] = EX_DATAERR,
+		[ERR_DAMAGED] = EX_DATAERR };
 
 	return err->kind < ERR_KINDS ? codes[err->kind] : EX_SOFTWARE;
 }

@@ -310,14 +310,6 @@ static void mark_seen(struct fetch *f)
 	imap_ranges_free(&f->seen);
 }
 
-/* What could not be read was left out. RFC 5530 3: somebody has to look at the server. */
-static int say_failed(struct fetch *f, struct err *err)
-{
-	if (f->why.kind == ERR_PERM)
-		return imap_no(f->s, "[CONTACTADMIN] ", "a message is damaged on the server", err);
-	return imap_fault(f->s, &f->why, err);
-}
-
 int imap_do_fetch(struct imap_session *s, struct imap_in *in, struct err *err)
 {
 	struct imap_ranges uids = { .v = NULL };
@@ -338,5 +330,5 @@ int imap_do_fetch(struct imap_session *s, struct imap_in *in, struct err *err)
 	mark_seen(&f);
 	if (r < 0)
 		return -1;
-	return f.failed ? say_failed(&f, err) : imap_ok(s, "", "that is all", err);
+	return f.failed ? imap_fault(s, &f.why, err) : imap_ok(s, "", "that is all", err);
 }

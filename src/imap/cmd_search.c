@@ -32,7 +32,7 @@ static int search(struct imap_session *s, const struct imap_search *q, struct er
 		uint32_t seq = imap_view_seq_from(&s->view, e.uid, &at);
 
 		yes = seq > 0 ? imap_match(s, q, &e, err) : 0;
-		if (yes < 0 && err->kind == ERR_PERM)
+		if (yes < 0 && err->kind == ERR_DAMAGED)
 			yes = 0; /* nobody can read it, so it has nothing to be found */
 		if (yes <= 0)
 			continue;

@@ -98,8 +98,8 @@ struct imap_append {
 enum { IMAP_NEWS_CHANGES = 1, IMAP_NEWS_GONE = 2 };
 
 /* Errors in all of it: ERR_NOTFOUND no such mailbox (or message), ERR_EXISTS, ERR_DENIED,
- * ERR_LIMIT, ERR_FULL (quota or disk), ERR_PERM (never possible), others: a fault of ours, try
- * again. */
+ * ERR_LIMIT, ERR_QUOTA, ERR_FULL (the disk), ERR_PERM (never possible), ERR_DAMAGED (a message),
+ * others: a fault of ours, try again. */
 struct imap_policy {
 	void *arg; /* given to every function */
 

@@ -263,7 +263,7 @@ int imap_mem_append_piece(void *arg, struct str data, struct err *err)
 
 	buf_add(&m->incoming, data);
 	if (!buf_ok(&m->incoming) || (m->space > 0 && m->incoming.n > m->space))
-		return err_set(err, ERR_FULL, "over quota");
+		return err_set(err, ERR_FULL, "no space left");
 	return 0;
 }
 

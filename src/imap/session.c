@@ -97,10 +97,12 @@ static const struct {
 	[ERR_NOTFOUND] = { "[NONEXISTENT] ", "there is no such mailbox" },
 	[ERR_EXISTS] = { "[ALREADYEXISTS] ", "that mailbox exists already" },
 	[ERR_DENIED] = { "[NOPERM] ", "not allowed" },
-	[ERR_FULL] = { "[OVERQUOTA] ", "there is no space left for this" },
 	[ERR_QUOTA] = { "[OVERQUOTA] ", "the mailbox is over its quota" },
 	[ERR_QUOTA_LONG] = { "[OVERQUOTA] ", "the mailbox is over its quota" },
 	[ERR_DISABLED] = { "[NOPERM] ", "not allowed" },
+	/* A full disk is nothing that the user could clear away (RFC 9208 4.3). */
+	[ERR_FULL] = { "[UNAVAILABLE] ", "the server has no space left, try again later" },
+	[ERR_DAMAGED] = { "[CORRUPTION] ", "a message is damaged on the server" },
 };
 
 int imap_fault(struct imap_session *s, const struct err *why, struct err *err)

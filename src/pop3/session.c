@@ -43,7 +43,7 @@ int pop3_err(struct pop3_session *s, const char *code, const char *text)
 int pop3_fault(struct pop3_session *s, const struct err *why)
 {
 	log_event(LOG_INFO, "pop3.unavailable", L_STR("rip", conn_peer(s->c)), L_ERR(why));
-	if (why->kind == ERR_PERM)
+	if (why->kind == ERR_DAMAGED)
 		return pop3_err(s, "[SYS/PERM] ", "this message is damaged on the server");
 	return pop3_err(s, "[SYS/TEMP] ", "not possible at the moment, try again later");
 }

@@ -52,7 +52,7 @@ static int read_stored(struct message *m, struct str *piece, struct err *err)
 	if (!ch)
 		return err_set(err, ERR_TEMP, "the store has restarted");
 	if (store_lease_body(ch, &q, clock_after(60 * CLOCK_SEC), &a, &m->hold, err) < 0) {
-		m->damaged = err->kind == ERR_PERM;
+		m->damaged = err->kind == ERR_DAMAGED;
 		return err_wrap(err, "read the message");
 	}
 	if (a.data.n == 0)

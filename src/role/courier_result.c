@@ -256,7 +256,7 @@ static int add_original(struct report *p, bool *whole, struct err *err)
 
 	if (read_original(p, whole, &why) == 0)
 		return 0;
-	if (why.kind != ERR_PERM) {
+	if (why.kind != ERR_DAMAGED) {
 		*err = why;
 		return -1;
 	}

@@ -109,7 +109,7 @@ static int is_damaged(struct view *v, uint64_t body, struct err *err)
 		if (!store_submit_own(v->store, &m->job))
 			free(m);
 	}
-	return err_set(err, ERR_PERM, "body %" PRIu64 " is damaged on disk", body);
+	return err_set(err, ERR_DAMAGED, "body %" PRIu64 " is damaged on disk", body);
 }
 
 int body_count_damaged(struct view *v, uint64_t *n, struct err *err)
@@ -282,7 +282,7 @@ static int load_checked(struct view *v, const struct body_place *p, uint64_t off
 	struct err why = ERR_INIT;
 
 	if (p->damaged)
-		return err_set(err, ERR_PERM, "body %" PRIu64 " is damaged on disk", p->body);
+		return err_set(err, ERR_DAMAGED, "body %" PRIu64 " is damaged on disk", p->body);
 	if (load(v, p, offset, out, &why) == 0)
 		return 0;
 	if (why.kind == ERR_NOTFOUND)

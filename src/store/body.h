@@ -6,7 +6,7 @@
  * (body_damaged) and from then on refused at once, until it is right again and somebody has said so
  * (fsck).
  *
- * Errors: ERR_PERM damaged on disk; ERR_NOTFOUND nobody refers to it any more; ERR_TEMP its file
+ * Errors: ERR_DAMAGED on disk; ERR_NOTFOUND nobody refers to it any more; ERR_TEMP its file
  * cannot be read.
  */
 #ifndef STORE_BODY_H

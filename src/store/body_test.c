@@ -214,11 +214,11 @@ static void of_a_hundred_rotten_messages_a_hundred_are_reported_and_none_is_serv
 		if (try_read(s, n, draw(size_of(n)), 1 + (uint32_t)draw(5000), &err) == 0)
 			assert_true(is_large(n));
 		else
-			assert_int_equal(err.kind, ERR_PERM);
+			assert_int_equal(err.kind, ERR_DAMAGED);
 	}
 	for (unsigned i = 0; i < SMALL + LARGE; i++) {
 		assert_int_equal(try_read(s, i, 0, 1 << 20, &err), -1);
-		assert_int_equal(err.kind, ERR_PERM);
+		assert_int_equal(err.kind, ERR_DAMAGED);
 	}
 	assert_int_equal(damaged(s), SMALL + LARGE);
 	for (unsigned i = SMALL + LARGE; i < ALL; i++)
@@ -270,7 +270,7 @@ static void a_blob_without_its_table_is_checked_all_the_same(void **state)
 		assert_int_equal(try_read(s, i, 300000, 61440, &err), 0);
 		flip(fd, 560000); /* in the piece that is read next */
 		assert_int_equal(try_read(s, i, 550000, 1, &err), -1);
-		assert_int_equal(err.kind, ERR_PERM);
+		assert_int_equal(err.kind, ERR_DAMAGED);
 		close(fd);
 	}
 	assert_int_equal(damaged(s), 2);

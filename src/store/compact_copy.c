@@ -216,7 +216,8 @@ static int add_if_alive(struct round *r, struct step *s, uint64_t body,
 	if (body_find(&r->view, body, &at, &why) == 0 && at.segment == record->segment &&
 		at.place == record->offset + SLOG_RECORD_HEAD && !at.damaged)
 		(void)add_carry(r, s, &at, record->effects, &why);
-	if (why.kind == ERR_NONE || why.kind == ERR_NOTFOUND || why.kind == ERR_PERM)
+	if (why.kind == ERR_NONE || why.kind == ERR_NOTFOUND || why.kind == ERR_DAMAGED ||
+		why.kind == ERR_LIMIT)
 		return 0;
 	*err = why;
 	return -1;

@@ -257,5 +257,5 @@ int moved_refs_gather(
 		return -1;
 	if (buf_ok(&m->emails) && buf_ok(&m->entries) && buf_ok(&m->queued) && buf_ok(&m->facts))
 		return 0;
-	return err_set(err, ERR_PERM, "body %llu: too many refer to it", (unsigned long long)body);
+	return err_set(err, ERR_LIMIT, "body %llu: too many refer to it", (unsigned long long)body);
 }

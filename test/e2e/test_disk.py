@@ -168,7 +168,7 @@ def no_to_append(demo):
         said = box.line()
         while not said.startswith(b"a "):
             said = box.line()
-        return said.startswith(b"a NO")
+        return said.startswith(b"a NO [UNAVAILABLE] the server has no space left")
 
 
 @needs_root
