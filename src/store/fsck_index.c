@@ -49,9 +49,34 @@ struct check {
 	"NOT EXISTS (SELECT 1 FROM mailbox m WHERE m.account = " t ".account"                      \
 	" AND m.id = " t ".mailbox)"
 #define NO_ACCOUNT(t) "NOT EXISTS (SELECT 1 FROM account a WHERE a.id = " t ".account)"
+#define NO_TARGET "NOT EXISTS (SELECT 1 FROM alias_target x WHERE x.address = t.id)"
 #define ADDRESS_FLAGS                                                                              \
 	"(CASE WHEN a.enabled = 0 THEN 1 ELSE 0 END + CASE WHEN a.quota_messages <> 0"             \
 	" OR a.quota_bytes <> 0 OR a.charged <> 0 THEN 2 ELSE 0 END)"
+/* A number that no name of a table has yet: there are more candidates than rows. */
+#define FREE_NUMBER(id, table, whose, named)                                                       \
+	"(SELECT min(c.n) FROM (SELECT " id " AS n FROM " table " WHERE " whose                    \
+	" UNION ALL SELECT coalesce(max(" id "), 0) + 1 FROM " table " WHERE " whose               \
+	") c WHERE NOT EXISTS (SELECT 1 FROM " table " WHERE " whose " AND " named "))"
+/* The address that still leads to an account that is not there: its login, and its password's name.
+ */
+#define FREE_ADDRESS                                                                               \
+	"(SELECT x.local || '@' || d.name FROM address x JOIN domain d ON d.id = x.domain"         \
+	" WHERE x.account = t.account AND NOT EXISTS (SELECT 1 FROM account o"                     \
+	" WHERE o.login = x.local || '@' || d.name) ORDER BY x.id LIMIT 1)"
+#define MAKE_ACCOUNT(login)                                                                        \
+	"INSERT INTO account (id, login, full_name, enabled, created, removed, modseq,"            \
+	" next_email, next_mailbox, next_uidvalidity)"                                             \
+	" SELECT t.account, " login ", '', 1, 0, 0, 0, 1, 1, 1 FROM entry t"                       \
+	" WHERE " NO_ACCOUNT("t") " GROUP BY t.account ON CONFLICT DO NOTHING"
+#define MAKE_MAILBOX(name)                                                                         \
+	"INSERT INTO mailbox (account, id, name, uses, uidvalidity, uidnext, modseq, messages,"    \
+	" unseen, deleted, bytes, recent_from, keywords, created, changed, removed)"               \
+	" SELECT t.account, t.mailbox, " name ", 0, max(a.next_uidvalidity), 1, max(t.modseq),"    \
+	" 0, 0, 0, 0, 1, '', 0, 0, 0 FROM entry t JOIN account a ON a.id = t.account"              \
+	" WHERE " NO_MAILBOX("t") " GROUP BY t.account, t.mailbox ON CONFLICT DO NOTHING"
+/* The login of t ends in the name of d. */
+#define LOGIN_IN_DOMAIN "substr(t.login, length(t.login) - length(d.name)) = '@' || d.name"
 #define LAST_NUMBER(table) "(SELECT coalesce(max(id), 0) FROM " table ")"
 
 static const struct check checks[] = {
@@ -126,24 +151,20 @@ static const struct check checks[] = {
 	{ "entry.account", FSCK_WRONG,
 		"SELECT 'account ' || t.account || ' has mail and does not exist'"
 		" FROM entry t WHERE " NO_ACCOUNT("t") " GROUP BY t.account",
-		{ "INSERT INTO account (id, login, full_name, enabled, created, removed, "
-		  "modseq,"
-		  " next_email, next_mailbox, next_uidvalidity)"
-		  " SELECT t.account, 'recovered-' || t.account || '@localhost', '', 1, 0, "
-		  "0, 0,"
-		  " 1, 1, 1 FROM entry t WHERE " NO_ACCOUNT("t") " GROUP BY t.account" } },
+		{ MAKE_ACCOUNT(
+			  "coalesce(" FREE_ADDRESS ", 'recovered-' || t.account || '@localhost')"),
+			MAKE_ACCOUNT("'recovered-' || t.account || '-' || " FREE_NUMBER("id",
+				"account", "1 = 1",
+				"login = 'recovered-' || t.account || '-' || c.n || "
+				"'@localhost'") " || '@localhost'") } },
 	{ "entry.mailbox", FSCK_WRONG,
 		"SELECT 'folder ' || t.mailbox || ' of account ' || t.account ||"
 		" ' has mail and does not exist' FROM entry t WHERE " NO_MAILBOX(
 			"t") " GROUP BY t.account, t.mailbox",
-		{ "INSERT INTO mailbox (account, id, name, uses, uidvalidity, uidnext, "
-		  "modseq,"
-		  " messages, unseen, deleted, bytes, recent_from, keywords, created, "
-		  "changed,"
-		  " removed) SELECT t.account, t.mailbox, 'Recovered-' || t.mailbox, 0,"
-		  " max(a.next_uidvalidity), 1, max(t.modseq), 0, 0, 0, 0, 1, '', 0, 0, 0"
-		  " FROM entry t JOIN account a ON a.id = t.account WHERE " NO_MAILBOX(
-			  "t") " GROUP BY t.account, t.mailbox ON CONFLICT DO NOTHING" } },
+		{ MAKE_MAILBOX("'Recovered-' || t.mailbox"),
+			MAKE_MAILBOX("'Recovered-' || t.mailbox || '-' || " FREE_NUMBER("id",
+				"mailbox", "account = t.account",
+				"name = 'Recovered-' || t.mailbox || '-' || c.n")) } },
 	{ "ghost.mailbox", FSCK_WRONG,
 		"SELECT 'expunged mail is in folder ' || t.mailbox || ' of account ' || "
 		"t.account"
@@ -164,13 +185,34 @@ static const struct check checks[] = {
 		"t.domain ||"
 		" ', which does not exist' FROM address t WHERE NOT EXISTS"
 		" (SELECT 1 FROM domain d WHERE d.id = t.domain)",
-		{ "DELETE FROM address AS t WHERE NOT EXISTS"
-		  " (SELECT 1 FROM domain d WHERE d.id = t.domain)" } },
+		{ "INSERT INTO domain (id, name, kind) SELECT t.domain,"
+		  " min(substr(a.login, length(t.local) + 2)), 1 FROM address t"
+		  " JOIN account a ON a.id = t.account"
+		  " WHERE substr(a.login, 1, length(t.local) + 1) = t.local || '@'"
+		  " AND NOT EXISTS (SELECT 1 FROM domain d WHERE d.id = t.domain)"
+		  " GROUP BY t.domain ON CONFLICT DO NOTHING",
+			"DELETE FROM address AS t WHERE NOT EXISTS"
+			" (SELECT 1 FROM domain d WHERE d.id = t.domain)" } },
 	{ "account.address", FSCK_WRONG,
 		"SELECT 'account ' || t.login || ' has no address, so no mail reaches it'"
 		" FROM account t WHERE t.login IS NOT NULL AND NOT EXISTS"
 		" (SELECT 1 FROM address x WHERE x.account = t.id)",
-		{ NULL } },
+		{ "INSERT INTO domain (id, name, kind)"
+		  " SELECT (SELECT coalesce(max(id), 0) FROM domain) + 1, 'localhost', 1"
+		  " FROM account t WHERE t.login LIKE 'recovered-%@localhost'"
+		  " AND NOT EXISTS (SELECT 1 FROM address x WHERE x.account = t.id)"
+		  " LIMIT 1 ON CONFLICT DO NOTHING",
+			"INSERT INTO address (id, domain, local, account)"
+			" SELECT (SELECT coalesce(max(id), 0) FROM address) + t.id, d.id,"
+			" substr(t.login, 1, length(t.login) - length(d.name) - 1), t.id"
+			" FROM account t JOIN domain d ON " LOGIN_IN_DOMAIN
+			" WHERE t.login IS NOT NULL AND NOT EXISTS"
+			" (SELECT 1 FROM address x WHERE x.account = t.id) ON CONFLICT DO "
+			"NOTHING" } },
+	{ "alias.target", FSCK_LOST,
+		"SELECT 'alias ' || t.local || ' (' || t.id || ') leads nowhere any more'"
+		" FROM address t WHERE t.account = 0 AND " NO_TARGET,
+		{ "DELETE FROM address AS t WHERE t.account = 0 AND " NO_TARGET } },
 	{ "alias.address", FSCK_WRONG,
 		"SELECT 'a target, ' || t.target || ', belongs to no alias' FROM "
 		"alias_target t"
@@ -178,6 +220,16 @@ static const struct check checks[] = {
 		" AND x.account = 0)",
 		{ "DELETE FROM alias_target AS t WHERE NOT EXISTS"
 		  " (SELECT 1 FROM address x WHERE x.id = t.address AND x.account = 0)" } },
+	{ "account.charged", FSCK_WRONG,
+		"SELECT 'account ' || coalesce(a.login, '') || ' is charged to a domain "
+		"without a"
+		" quota' FROM account a WHERE a.charged <> 0 AND NOT EXISTS (SELECT 1 FROM "
+		"domain d"
+		" WHERE d.id = a.charged AND (d.quota_messages <> 0 OR d.quota_bytes <> "
+		"0))",
+		{ "UPDATE account AS a SET charged = 0 WHERE a.charged <> 0 AND NOT EXISTS"
+		  " (SELECT 1 FROM domain d WHERE d.id = a.charged"
+		  " AND (d.quota_messages <> 0 OR d.quota_bytes <> 0))" } },
 	{ "address.flags", FSCK_WRONG,
 		"SELECT 'address ' || t.local || ' (' || t.id || ') disagrees with its "
 		"account'"
@@ -336,7 +388,7 @@ static const struct check checks[] = {
 			"body"
 			" WHERE segment <> 0 GROUP BY segment" } },
 
-	/* Sums. Those of a removed folder or account do not matter any more. */
+	/* Sums. */
 	{ "mailbox.counters", FSCK_WRONG,
 		"SELECT 'folder ' || coalesce(m.name, '') || ' of account ' || m.account ||"
 		" ' counts ' || m.messages || ' messages, ' || m.unseen || ' unseen, ' || "
@@ -367,16 +419,6 @@ static const struct check checks[] = {
 		{ "UPDATE account SET messages = 0, bytes = 0 WHERE removed = 0",
 			"UPDATE account AS a SET messages = m.messages, bytes = m.bytes"
 			" FROM " MAILBOX_SUMS " WHERE m.account = a.id AND a.removed = 0" } },
-	{ "account.charged", FSCK_WRONG,
-		"SELECT 'account ' || coalesce(a.login, '') || ' is charged to a domain "
-		"without a"
-		" quota' FROM account a WHERE a.charged <> 0 AND NOT EXISTS (SELECT 1 FROM "
-		"domain d"
-		" WHERE d.id = a.charged AND (d.quota_messages <> 0 OR d.quota_bytes <> "
-		"0))",
-		{ "UPDATE account AS a SET charged = 0 WHERE a.charged <> 0 AND NOT EXISTS"
-		  " (SELECT 1 FROM domain d WHERE d.id = a.charged"
-		  " AND (d.quota_messages <> 0 OR d.quota_bytes <> 0))" } },
 	{ "domain.counters", FSCK_WRONG,
 		"SELECT 'domain ' || d.name || ' counts ' || d.messages || ' messages, ' "
 		"|| d.bytes"
@@ -401,6 +443,25 @@ static const struct check checks[] = {
 			"count(*) AS n"
 			" FROM correspondent GROUP BY account) c WHERE c.account = "
 			"s.account" } },
+	/* Nobody sees these, and a purge does not count; but an account can be brought back. */
+	{ "removed.counters", FSCK_NOTE,
+		"SELECT count(*) || ' removed folders and accounts count other than they hold'"
+		" FROM (SELECT m.id FROM mailbox m LEFT JOIN " ENTRY_SUMS
+		" ON e.account = m.account AND e.mailbox = m.id WHERE NOT (" SEEN
+		") AND (m.messages <> coalesce(e.messages, 0) OR m.unseen <>"
+		" coalesce(e.unseen, 0) OR m.deleted <> coalesce(e.deleted, 0)"
+		" OR m.bytes <> coalesce(e.bytes, 0)) UNION ALL SELECT a.id FROM account a"
+		" LEFT JOIN " MAILBOX_SUMS " ON m.account = a.id WHERE a.removed <> 0"
+		" AND (a.messages <> coalesce(m.messages, 0) OR a.bytes <>"
+		" coalesce(m.bytes, 0))) t HAVING count(*) > 0",
+		{ "UPDATE mailbox AS m SET messages = 0, unseen = 0, deleted = 0, bytes = 0"
+		  " WHERE NOT (" SEEN ")",
+			"UPDATE mailbox AS m SET messages = e.messages, unseen = e.unseen,"
+			" deleted = e.deleted, bytes = e.bytes FROM " ENTRY_SUMS
+			" WHERE e.account = m.account AND e.mailbox = m.id AND NOT (" SEEN ")",
+			"UPDATE account SET messages = 0, bytes = 0 WHERE removed <> 0",
+			"UPDATE account AS a SET messages = m.messages, bytes = m.bytes"
+			" FROM " MAILBOX_SUMS " WHERE m.account = a.id AND a.removed <> 0" } },
 };
 enum { CHECKS = sizeof checks / sizeof checks[0] };
 

@@ -72,9 +72,32 @@ static int list_segments(int dir, uint64_t from, struct numbers *l, struct err *
 static int tell_gap(struct log_walk *w, uint64_t segment, uint64_t from, uint64_t to,
 	uint64_t before, bool is_tail, const char *what, struct err *err)
 {
-	const struct log_gap g = { segment, from, to, w->last.sequence, before, is_tail, what };
+	const struct log_gap g = { segment, from, to, w->last.sequence, before, is_tail, 0, what };
 
 	return w->gap(w->arg, &g, err);
+}
+
+/* Files that lack before the one that the record is in. */
+static int tell_absent(struct log_walk *w, const struct slog_record *r, struct err *err)
+{
+	const struct log_gap g = { .segment = r->segment - w->absent,
+		.after = w->last.sequence,
+		.before = r->sequence,
+		.absent = w->absent,
+		.what = "is not there" };
+
+	w->absent = 0;
+	return g.before > g.after + 1 ? w->gap(w->arg, &g, err) : 0;
+}
+
+void log_absent_text(char text[LOG_ABSENT], const struct log_gap *g)
+{
+	if (g->absent == 1)
+		snprintf(text, LOG_ABSENT, "log/%010" PRIu64 ".seg is not there", g->segment);
+	else
+		snprintf(text, LOG_ABSENT,
+			"log/%010" PRIu64 ".seg to log/%010" PRIu64 ".seg are not there",
+			g->segment, g->segment + g->absent - 1);
 }
 
 /* A piece that the disk does not give is zeros. */
@@ -181,6 +204,8 @@ static int take_record(
 			    dirty ? "is damaged" : "lacks records", err) < 0)
 			return -1;
 	}
+	if (w->absent && tell_absent(w, r, err) < 0)
+		return -1;
 	w->last = r->after;
 	w->last_number = r->segment;
 	w->records++;
@@ -212,12 +237,15 @@ static int walk_segment(struct log_walk *w, uint64_t number, bool is_last, struc
 int log_walk(struct log_walk *w, struct err *err)
 {
 	struct numbers l = { 0 };
+	uint64_t before = w->from ? w->from - 1 : 0;
 	int r = list_segments(w->dir, w->from, &l, err);
 
 	w->bytes = BUF(SEGMENT_MAX);
 	w->highest = l.n ? l.v[l.n - 1] : 0;
 	for (size_t i = 0; r == 0 && i < l.n; i++) {
 		w->segments++;
+		w->absent = l.v[i] - before - 1;
+		before = l.v[i];
 		r = walk_segment(w, l.v[i], i + 2 >= l.n, err);
 	}
 	buf_free(&w->bytes);
@@ -262,6 +290,18 @@ static int check_record(void *arg, const struct slog_record *r, struct err *err)
 	return 0;
 }
 
+/* What lies before every snapshot may have gone. */
+static void check_absent(struct fsck *f, const struct log_gap *g)
+{
+	char text[LOG_ABSENT];
+
+	if (f->safe_sequence && g->before <= f->safe_sequence + 1)
+		return;
+	log_absent_text(text, g);
+	fsck_say(f, "log.absent", FSCK_WRONG, false, "%s: the records from %" PRIu64 " to %" PRIu64,
+		text, g->after + 1, g->before - 1);
+}
+
 /* What lies before every snapshot is not needed to make the index anew. */
 static int check_gap(void *arg, const struct log_gap *g, struct err *err)
 {
@@ -270,6 +310,10 @@ static int check_gap(void *arg, const struct log_gap *g, struct err *err)
 	char around[100] = "";
 
 	(void)err;
+	if (g->absent) {
+		check_absent(c->f, g);
+		return 0;
+	}
 	if (g->before)
 		snprintf(around, sizeof around, ", between the records %" PRIu64 " and %" PRIu64,
 			g->after, g->before);
@@ -294,8 +338,9 @@ int fsck_check_log(struct fsck *f, struct err *err)
 	f->out->records = w.records;
 	if (!c.found_position)
 		fsck_say(f, "log.position", FSCK_WRONG, false,
-			"record %" PRIu64 ", the last that the index knows, is not in the log",
-			f->at.sequence);
+			"record %" PRIu64
+			", the last that the index knows, is not in log/%010" PRIu64 ".seg",
+			f->at.sequence, f->at.segment);
 	else if (w.last.sequence > f->at.sequence)
 		fsck_say(f, "log.ahead", FSCK_NOTE, false,
 			"the last %" PRIu64

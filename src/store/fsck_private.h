@@ -32,6 +32,7 @@ struct log_gap {
 	uint64_t segment, from, to;
 	uint64_t after, before; /* sequence numbers of the valid records around it; 0: none */
 	bool is_tail;           /* nothing valid follows: a batch that nobody was told of */
+	uint64_t absent;        /* files that are not there, from `segment` on; 0: there is one */
 	const char *what;
 };
 
@@ -45,11 +46,16 @@ struct log_walk {
 	/* the walk's own */
 	struct slog_position last;
 	uint64_t last_number;
+	uint64_t absent; /* files that lack before the one in hand */
 	struct buf bytes;
 };
 
-/* All valid records in order, and what lies between them. Segments that are not there are no gap;
- * records that are not there are. */
+/* "log/0000000003.seg is not there", "... to ... are not there". */
+enum { LOG_ABSENT = 80 };
+void log_absent_text(char text[LOG_ABSENT], const struct log_gap *g);
+
+/* All valid records in order, and what lies between them. Segments that are not there may have been
+ * removed, because nothing in them was needed any more. */
 int log_walk(struct log_walk *w, struct err *err);
 int fsck_check_log(struct fsck *f, struct err *err);
 

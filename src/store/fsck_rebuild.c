@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COMMIT_EVERY = 1000, AGAIN_PIECE = 1 << 20 };
+enum { COMMIT_EVERY = 1000, AGAIN_PIECE = 1 << 20, RECOVERED = 64 };
 /* Numbers of domains and addresses that the log has lost: no record has one so high. */
 #define MADE_UP (UINT64_C(1) << 32)
 
@@ -29,8 +29,9 @@ struct salvage {
 	struct apply apply;
 	bool lenient;
 	uint64_t losses, count;
-	uint64_t after; /* records up to this sequence are in the index */
-	uint64_t told;  /* what lacks before this record has been told */
+	uint64_t after;          /* records up to this sequence are in the index */
+	uint64_t told;           /* what lacks before this record has been told */
+	char absent[LOG_ABSENT]; /* files that lack before the next record */
 	struct slog_position last;
 	struct buf one; /* an effect put together anew */
 };
@@ -70,10 +71,25 @@ static int ensure_address(struct salvage *v, uint64_t account, struct str login,
 		DB_ARGS(ID(MADE_UP), DB_I(domain), DB_T(local), ID(account)), err);
 }
 
+/* A name that is free, with a number behind `base` when it must be. `sql` asks for $2 in $1. */
+static int free_name(struct salvage *v, const char *sql, uint64_t account, const char *base,
+	const char *after, char name[RECOVERED], struct err *err)
+{
+	int64_t there;
+	int got;
+
+	snprintf(name, RECOVERED, "%s%s", base, after);
+	for (unsigned n = 2; (got = db_int(v->s->index, &there, sql,
+				      DB_ARGS(ID(account), DB_T(str_c(name))), err)) == 1;
+		n++)
+		snprintf(name, RECOVERED, "%s-%u%s", base, n, after);
+	return got;
+}
+
 static int ensure_account(struct salvage *v, uint64_t account, struct str login, struct err *err)
 {
 	int64_t there;
-	char other[64];
+	char base[40], other[RECOVERED];
 	int got = db_int(v->s->index, &there, "SELECT id FROM account WHERE id = $1",
 		DB_ARGS(ID(account)), err);
 
@@ -83,9 +99,13 @@ static int ensure_account(struct salvage *v, uint64_t account, struct str login,
 		DB_ARGS(DB_T(login)), err);
 	if (got < 0)
 		return -1;
-	snprintf(other, sizeof other, "recovered-%" PRIu64 "@localhost", account);
-	if (got == 1 || login.n == 0)
+	if (got == 1 || login.n == 0) {
+		snprintf(base, sizeof base, "recovered-%" PRIu64, account);
+		if (free_name(v, "SELECT id FROM account WHERE login = $2 AND $1 = $1", account,
+			    base, "@localhost", other, err) < 0)
+			return -1;
 		login = str_c(other);
+	}
 	apply_at_least(&v->s->next.account, account);
 	if (db_exec(v->s->index,
 		    "INSERT INTO account (id, login, full_name, enabled, created, removed, modseq,"
@@ -104,7 +124,7 @@ static int ensure_mailbox(
 	struct salvage *v, uint64_t account, uint64_t mailbox, struct str name, struct err *err)
 {
 	int64_t there;
-	char other[64];
+	char base[40], other[RECOVERED];
 	int got =
 		db_int(v->s->index, &there, "SELECT id FROM mailbox WHERE account = $1 AND id = $2",
 			DB_ARGS(ID(account), ID(mailbox)), err);
@@ -117,9 +137,13 @@ static int ensure_mailbox(
 		DB_ARGS(ID(account), DB_T(name)), err);
 	if (got < 0)
 		return -1;
-	snprintf(other, sizeof other, "Recovered-%" PRIu64, mailbox);
-	if (got == 1 || name.n == 0)
+	if (got == 1 || name.n == 0) {
+		snprintf(base, sizeof base, "Recovered-%" PRIu64, mailbox);
+		if (free_name(v, "SELECT id FROM mailbox WHERE account = $1 AND name = $2", account,
+			    base, "", other, err) < 0)
+			return -1;
 		name = str_c(other);
+	}
 	return db_exec(v->s->index,
 		"INSERT INTO mailbox (account, id, name, uses, uidvalidity, uidnext, modseq,"
 		" messages, unseen, deleted, bytes, recent_from, keywords, created, changed,"
@@ -312,8 +336,8 @@ static void tell_missing(struct salvage *v, uint64_t next)
 	v->losses++;
 	fsck_say(v->f, "rebuild.missing", v->after ? FSCK_LOST : FSCK_NOTE, v->after != 0,
 		"the log does not hold the records from %" PRIu64 " to %" PRIu64
-		": mail comes back by the names that it carries",
-		v->s->at.sequence + 1, next - 1);
+		"%s%s: mail comes back by the names that it carries",
+		v->s->at.sequence + 1, next - 1, v->absent[0] ? ", as " : "", v->absent);
 }
 
 static int on_record(void *arg, const struct slog_record *r, struct err *err)
@@ -321,10 +345,12 @@ static int on_record(void *arg, const struct slog_record *r, struct err *err)
 	struct salvage *v = arg;
 
 	v->last = r->after;
+	if (r->sequence > v->after && r->sequence != v->s->at.sequence + 1 &&
+		r->sequence != v->told)
+		tell_missing(v, r->sequence);
+	v->absent[0] = '\0';
 	if (r->sequence <= v->after)
 		return 0;
-	if (r->sequence != v->s->at.sequence + 1 && r->sequence != v->told)
-		tell_missing(v, r->sequence);
 	/* As at a start: only a record of a later batch proves that those before are on the disk.
 	 * What has passed over a loss is done as a whole: a second try, or a start, would not see
 	 * it. */
@@ -346,6 +372,10 @@ static int on_gap(void *arg, const struct log_gap *g, struct err *err)
 	struct salvage *v = arg;
 
 	(void)err;
+	if (g->absent) {
+		log_absent_text(v->absent, g);
+		return 0;
+	}
 	if (g->is_tail || (g->before && g->before <= v->after))
 		return 0;
 	v->lenient = true;

@@ -87,7 +87,20 @@ static const struct broken {
 	{ "email.size", "UPDATE email SET size = 1;\n" },
 	{ "ghost.email", "UPDATE ghost SET email = 99;\n", true },
 	{ "entry.account", "DELETE FROM account WHERE id = 2;\n", true },
+	{ "entry.account", /* and there is one of the name that it would get */
+		"UPDATE account SET login = 'recovered-2@localhost' WHERE id = 1;\n"
+		"DELETE FROM address WHERE account <> 0;\n"
+		"DELETE FROM account WHERE id = 2;\n",
+		true },
 	{ "entry.mailbox", "DELETE FROM mailbox WHERE account = 1 AND id = 1;\n", true },
+	{ "entry.mailbox",
+		"UPDATE mailbox SET name = 'Recovered-1' WHERE account = 1 AND id = 2;\n"
+		"UPDATE mailbox SET name = 'Recovered-1-1' WHERE account = 1 AND id = 3;\n"
+		"DELETE FROM mailbox WHERE account = 1 AND id = 1;\n",
+		true },
+	{ "account.address", "DELETE FROM address WHERE account = 2;\n", true },
+	{ "address.domain", "DELETE FROM domain;\n", true },
+	{ "alias.target", "DELETE FROM alias_target;\n", true },
 	{ "ghost.mailbox", "UPDATE ghost SET mailbox = 99;\n", true },
 	{ "mailbox.account", "UPDATE mailbox SET account = 99 WHERE id = 3 AND account = 1;\n",
 		true },
@@ -136,6 +149,75 @@ static void what_is_broken_is_found_and_put_right(void **state)
 		copy_file(dir, "whole", "index.db");
 	}
 	buf_free(&before);
+}
+
+static void broken_and_put_right(int dir, const char *text)
+{
+	sql(dir, text);
+	run_fsck(dir, true, false);
+	is_clean(dir);
+}
+
+/* Mail goes on to come to who had it, under the name that the password is known by. */
+static void lost_rows_of_the_directory_come_back_from_the_others(void **state)
+{
+	static const char *const losses[] = { "DELETE FROM account WHERE id = 2;\n",
+		"DELETE FROM domain;\n", "DELETE FROM address WHERE account = 2;\n" };
+	int dir = test_dir(state);
+	struct box_test b;
+	struct store *s;
+
+	fill_and_close(state);
+	copy_file(dir, "index.db", "whole");
+	for (unsigned i = 0; i < sizeof losses / sizeof *losses; i++) {
+		broken_and_put_right(dir, losses[i]);
+		s = open_store(state);
+		must_mail(s, 400 + i, "bob@example.org", "to the account");
+		must_mail(s, 500 + i, "all@example.org", "to the alias");
+		box(s, "bob@example.org", "INBOX", &b);
+		assert_non_null(strstr(b.text, "1:0::hello "));
+		assert_non_null(strstr(b.text, ":to the account "));
+		assert_non_null(strstr(b.text, ":to the alias "));
+		store_close(&s);
+	}
+}
+
+static int remove_bob(struct txn *t, void *arg, struct err *err)
+{
+	uint64_t account;
+
+	(void)arg;
+	return directory_account_remove(t, STR("bob@example.org"), &account, err);
+}
+
+static int restore_bob(struct txn *t, void *arg, struct err *err)
+{
+	uint64_t account;
+
+	(void)arg;
+	return directory_account_restore(t, STR("bob@example.org"), &account, err);
+}
+
+/* What nobody sees is no alarm, but it comes back right. */
+static void an_account_that_is_removed_counts_right_when_it_comes_back(void **state)
+{
+	int dir = test_dir(state);
+	struct err err = ERR_INIT;
+	struct store *s;
+
+	fill_and_close(state);
+	s = open_store(state);
+	assert_int_equal(change(s, remove_bob, NULL, &err), 0);
+	store_close(&s);
+	sql(dir,
+		"UPDATE mailbox SET messages = 70, bytes = 1 WHERE account = 2;\n"
+		"UPDATE account SET messages = 70, bytes = 2 WHERE id = 2;\n");
+	is_clean(dir);
+	run_fsck(dir, true, false);
+	s = open_store(state);
+	assert_int_equal(change(s, restore_bob, NULL, &err), 0);
+	store_close(&s);
+	is_clean(dir);
 }
 
 /* ---- bodies ---- */
@@ -462,6 +544,8 @@ int main(void)
 		TEST(of_a_store_that_is_whole_nothing_is_said),
 		TEST(who_has_the_lock_is_not_disturbed),
 		TEST(what_is_broken_is_found_and_put_right),
+		TEST(lost_rows_of_the_directory_come_back_from_the_others),
+		TEST(an_account_that_is_removed_counts_right_when_it_comes_back),
 		TEST(a_body_that_has_rotted_is_named),
 		TEST(made_anew_from_the_log_it_is_the_same),
 		TEST(made_anew_from_a_snapshot_it_is_the_same),
