@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PIECE = 1 << 20 };
@@ -153,6 +154,30 @@ struct making {
 	struct backup_result *out;
 };
 
+void backup_mark_name(char mark[BACKUP_MARK], const char *name)
+{
+	snprintf(mark, BACKUP_MARK, "%s.rotten", name);
+}
+
+/* As far as can be seen without reading all of it. */
+static bool is_there(const struct making *m, const struct backup_item *item)
+{
+	char mark[BACKUP_MARK];
+	struct stat st;
+
+	backup_mark_name(mark, item->name);
+	return fstatat(m->to, item->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+		(uint64_t)st.st_size == item->size && faccessat(m->to, mark, F_OK, 0) < 0;
+}
+
+static int drop_mark(struct making *m, const char *name, struct err *err)
+{
+	char mark[BACKUP_MARK];
+
+	backup_mark_name(mark, name);
+	return io_remove(m->to, mark, err);
+}
+
 static int add_file(
 	struct making *m, const char *from_name, struct backup_item *item, struct err *err)
 {
@@ -160,7 +185,7 @@ static int add_file(
 	int fd, r = 0;
 
 	m->out->files++;
-	if (old && old->size == item->size && faccessat(m->to, item->name, F_OK, 0) == 0)
+	if (old && old->size == item->size && is_there(m, item))
 		return manifest_add(&m->now, old, err);
 	fd = io_open(m->data, from_name, O_RDONLY, err);
 	if (fd < 0)
@@ -169,7 +194,7 @@ static int add_file(
 	close(fd);
 	m->out->copied++;
 	m->out->bytes += item->size;
-	return r < 0 ? -1 : manifest_add(&m->now, item, err);
+	return r < 0 || drop_mark(m, item->name, err) < 0 ? -1 : manifest_add(&m->now, item, err);
 }
 
 /* Two files of the same number may differ: a backup was brought back, and the log went on in

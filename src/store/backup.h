@@ -55,7 +55,8 @@ int backup_list(int from, struct backup_row *out, size_t max, struct err *err);
 int backup_restore(int from, uint64_t id, int data, const char *path, struct backup_result *out,
 	struct err *err);
 
-/* Read every file of it and compare; then put it together below `from` and check it with fsck. What
+/* Read every file of it and compare (what is not right is marked, so that the next backup copies it
+ * anew); then put it together below `from` and check it with fsck. What
  * is wrong is told. */
 int backup_verify(int from, uint64_t id, const struct fsck_options *told, struct fsck_result *out,
 	struct err *err);

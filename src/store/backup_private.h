@@ -34,6 +34,10 @@ int backup_ids(int from, uint64_t *v, size_t max, struct err *err);
 void backup_manifest_name(char name[BACKUP_NAME], uint64_t id);
 int backup_load(int from, uint64_t id, struct manifest *m, struct err *err);
 
+/* Beside a file that backups share: it is known not to be what was saved. */
+enum { BACKUP_MARK = BACKUP_NAME + 8 };
+void backup_mark_name(char mark[BACKUP_MARK], const char *name);
+
 /* Copy `size` bytes to a new file, flushed and read again; *sum of all of them. */
 int backup_copy(int from, const char *from_name, int to, const char *name, uint64_t size,
 	uint32_t *sum, struct err *err);

@@ -278,20 +278,42 @@ static void tell(const struct fsck_options *told, struct fsck_result *out, const
 		told->found(told->arg, &f);
 }
 
+/* What backups share is copied anew by the next one, as long as the store has it. */
+static bool mark_rotten(int from, const struct backup_item *item)
+{
+	char mark[BACKUP_MARK];
+	int fd;
+
+	if (item->kind != BACKUP_SEGMENT && item->kind != BACKUP_BLOB)
+		return false;
+	backup_mark_name(mark, item->name);
+	fd = openat(from, mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static void verify_file(int from, const struct backup_item *item, const struct fsck_options *told,
 	struct fsck_result *out)
 {
 	struct err err = ERR_INIT;
 	uint64_t size = 0;
 	uint32_t sum = 0;
-	char text[300];
+	char text[400], mark[BACKUP_MARK];
+	size_t n;
 
 	if (backup_sum(from, item->name, &size, &sum, &err) < 0)
 		snprintf(text, sizeof text, "%s", err.msg);
 	else if (size != item->size || sum != item->sum)
 		snprintf(text, sizeof text, "%s is not what was saved", item->name);
-	else
+	else {
+		backup_mark_name(mark, item->name);
+		unlinkat(from, mark, 0);
 		return;
+	}
+	n = strlen(text);
+	if (mark_rotten(from, item))
+		snprintf(text + n, sizeof text - n, "; the next backup copies it anew");
 	tell(told, out, text);
 }
 

@@ -261,6 +261,49 @@ static void flip(int dir, const char *name, off_t at)
 	close(fd);
 }
 
+/* T122: what has rotted in the folder is whole again after the next backup, for older ones, too. */
+static void what_was_found_rotten_is_copied_anew(void **state)
+{
+	int data = folder(test_dir(state), "data"), to = folder(test_dir(state), "backup");
+	int other = folder(test_dir(state), "other");
+	struct store *s = open_at(data);
+	const struct fsck_options o = { 0 };
+	struct backup_result again;
+	struct fsck_result r;
+	struct err err = ERR_INIT;
+	char name[80] = "log/";
+	uint64_t first;
+	DIR *d;
+
+	add_account(s, "ann@example.org");
+	fill(s, 30);
+	first = back_up(s, data, to, 5).id;
+	d = io_list(to, "log", &err);
+	for (const struct dirent *e; (e = readdir(d));)
+		if (strncmp(e->d_name, "0000000001-", 11) == 0)
+			snprintf(name, sizeof name, "log/%.60s", e->d_name);
+	closedir(d);
+	flip(to, name, 5000);
+	assert_int_equal(back_up(s, data, to, 5).copied, 2); /* nobody knows yet */
+	assert_true(verify(to).wrong > 0);
+	again = back_up(s, data, to, 5);
+	assert_int_equal(again.copied, 3);
+	assert_int_equal(verify(to).wrong, 0);
+	assert_int_equal(backup_verify(to, first, &o, &r, &err), 0);
+	assert_int_equal(r.wrong, 0);
+	assert_int_equal(back_up(s, data, to, 5).copied, 2);
+	{ /* and one that has become shorter is seen at once */
+		int fd = openat(to, name, O_RDWR);
+
+		assert_int_equal(ftruncate(fd, 7000), 0);
+		close(fd);
+	}
+	assert_int_equal(back_up(s, data, to, 5).copied, 3);
+	store_close(&s);
+	restore(to, 0, other);
+	close(data), close(to), close(other);
+}
+
 static void a_damaged_one_is_known(void **state)
 {
 	int data = folder(test_dir(state), "data"), to = folder(test_dir(state), "backup");
@@ -343,6 +386,7 @@ int main(void)
 		TEST(what_may_lack_something_is_no_backup),
 		TEST(nobody_at_the_other_end_of_a_pipe_is_waited_for),
 		TEST(a_store_that_was_brought_back_backs_up_into_the_same_folder),
+		TEST(what_was_found_rotten_is_copied_anew),
 		TEST(a_damaged_one_is_known),
 		TEST(brought_back_again_after_any_failed_step),
 	};
