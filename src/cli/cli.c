@@ -87,6 +87,7 @@ static const struct command {
 		"is"
 		" not\n"
 		"    fsck --new-log    when log/ is lost for good: keep what the index knows\n"
+		"    fsck [--data DIR] --compress | --uncompress    what is there already\n"
 		"    fsck [--data DIR] --to-format N    for the version before this one",
 		"does everything that is stored fit together?" },
 	{ "config", cli_config, PLAIN, "config check|show|manual", "is the configuration right?" },

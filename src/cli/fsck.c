@@ -129,8 +129,28 @@ static int go_back(struct cli *c, const struct wish *w, const char *to)
 	return EX_OK;
 }
 
+static int rewrite(struct cli *c, const struct wish *w, bool squeezed)
+{
+	struct err err = ERR_INIT;
+	uint64_t changed = 0;
+	int r = -1, dir = cli_data_enter(c, w->data, &err);
+
+	if (dir >= 0) {
+		r = fsck_rewrite(dir, w->o.path, squeezed, &changed, &err);
+		close(dir);
+	}
+	if (r < 0 && err.kind == ERR_EXISTS)
+		err_set(&err, ERR_TEMP, "the server is running: stop it first");
+	if (r < 0)
+		return cli_fail(c, &err);
+	printf("%" PRIu64 " messages are %s now.\n", changed,
+		squeezed ? "compressed" : "no longer compressed");
+	return EX_OK;
+}
+
 int cli_fsck(struct cli *c)
 {
+	bool compress = false, uncompress = false;
 	struct wish w = { .table = TABLE(true, "check", "kind", "repaired", "text"),
 		.o = { .path = ".", .found = found } };
 	const char *arg, *to = "";
@@ -144,6 +164,10 @@ int cli_fsck(struct cli *c)
 			w.o.rebuild = true;
 		else if (strcmp(arg, "--new-log") == 0)
 			w.o.new_log = true;
+		else if (strcmp(arg, "--compress") == 0)
+			compress = true;
+		else if (strcmp(arg, "--uncompress") == 0)
+			uncompress = true;
 		else if (strcmp(arg, "--to-format") == 0)
 			to = cli_value(c, arg);
 		else if (strcmp(arg, "--json") == 0)
@@ -156,5 +180,7 @@ int cli_fsck(struct cli *c)
 			return EX_USAGE;
 	}
 	w.o.repair |= w.o.new_log && !w.o.rebuild;
-	return *to ? go_back(c, &w, to) : run(c, &w);
+	if (*to)
+		return go_back(c, &w, to);
+	return compress || uncompress ? rewrite(c, &w, !uncompress) : run(c, &w);
 }

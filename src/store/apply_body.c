@@ -1,6 +1,7 @@
 /* Bodies: they come, move when their segment is compacted, and go with the last that shares them.
  * Each keeps the books of its segment (space.h) exact. */
 #include "store/apply_private.h"
+#include "store/body.h"
 #include "store/pack.h"
 #include "store/space.h"
 
@@ -55,17 +56,64 @@ int apply_body_moved(struct apply *a, const struct effect_body_moved *e, struct 
 	const int64_t carried =
 		(int64_t)(e->facts.n + e->emails.n + e->entries.n + e->queued.n) + REFERENCE;
 	int64_t before;
-	int got = db_int(a->db, &before, "SELECT carried FROM body WHERE id = $1 AND segment = $2",
+	int got = db_int(a->db, &before,
+		"SELECT carried + " BODY_IN_LOG " FROM body WHERE id = $1 AND segment = $2",
 		DB_ARGS(ID(e->id), ID(e->from)), err);
 
 	if (got != 1)
 		return got < 0 ? -1 : err_set(err, ERR_PROTO, "a body moved that was not there");
-	if (space_add(a->space, e->from, -bytes - before, -1, err) < 0 ||
+	if (space_add(a->space, e->from, -before, -1, err) < 0 ||
 		space_add(a->space, a->segment, bytes + carried, 1, err) < 0)
 		return -1;
 	return db_exec(a->db,
-		"UPDATE body SET segment = $2, place = $3, carried = $4 WHERE id = $1",
+		"UPDATE body SET segment = $2, place = $3, carried = $4, stored = 0 WHERE id = $1",
 		DB_ARGS(ID(e->id), ID(a->segment), ID(a->place), DB_I(carried)), err);
+}
+
+/* The one that it had is nobody's any more. */
+static int change_blob(struct apply *a, const struct effect_body_stored *e, struct err *err)
+{
+	struct rows *r;
+	int got;
+
+	if (db_query(a->db, &r,
+		    "SELECT blob FROM body WHERE id = $1 AND blob IS NOT NULL AND blob <> $2",
+		    DB_ARGS(ID(e->id), DB_T(e->blob)), err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1)
+		space_blob_dropped(a->space, rows_str(r, 0));
+	rows_free(&r);
+	if (got != 1)
+		return got;
+	return db_exec(a->db, "UPDATE body SET blob = $2 WHERE id = $1",
+		DB_ARGS(ID(e->id), DB_T(e->blob)), err);
+}
+
+/* What came before has counted it as it was. */
+int apply_body_stored(struct apply *a, const struct effect_body_stored *e, struct err *err)
+{
+	uint64_t segment = 0;
+	int64_t less = 0;
+	struct rows *r;
+	int got;
+
+	if (e->blob.n && change_blob(a, e, err) < 0)
+		return -1;
+	if (db_query(a->db, &r,
+		    "UPDATE body SET stored = $2 WHERE id = $1"
+		    " RETURNING segment, CASE WHEN blob IS NULL AND stored <> 0"
+		    " THEN size - stored ELSE 0 END",
+		    DB_ARGS(ID(e->id), ID(e->bytes)), err) < 0)
+		return -1;
+	got = rows_next(r, err);
+	if (got == 1) {
+		segment = (uint64_t)rows_int(r, 0);
+		less = rows_int(r, 1);
+		got = rows_next(r, err);
+	}
+	rows_free(&r);
+	return got < 0 ? -1 : space_add(a->space, segment, -less, 0, err);
 }
 
 int apply_body_damaged(struct apply *a, const struct effect_body_damaged *e, struct err *err)
@@ -91,13 +139,14 @@ static int drop(struct apply *a, uint64_t body, struct err *err)
 	int got;
 
 	if (db_query(a->db, &r,
-		    "DELETE FROM body WHERE id = $1 RETURNING segment, size, blob, carried",
+		    "DELETE FROM body WHERE id = $1 RETURNING segment, carried + " BODY_IN_LOG
+		    ", blob",
 		    DB_ARGS(ID(body)), err) < 0)
 		return -1;
 	got = rows_next(r, err);
 	if (got == 1) {
 		segment = (uint64_t)rows_int(r, 0);
-		bytes = (rows_str(r, 2).n ? 0 : rows_int(r, 1)) + rows_int(r, 3);
+		bytes = rows_int(r, 1);
 		if (a->shared)
 			got = drop_pieces(a, body, rows_str(r, 2), err);
 		else if (rows_str(r, 2).n)

@@ -1,6 +1,6 @@
-#include "store/blob.h"
 #include "base/codec.h"
 #include "base/crc32c.h"
+#include "store/blob_private.h"
 #include "store/io.h"
 #include "store/shared.h"
 
@@ -13,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH = 64, SWEEP_AGE = 3600, FOOT = 32, SUMS_MAX = 64 << 20 };
+enum { SWEEP_AGE = 3600, FOOT = 32, SUMS_MAX = 64 << 20 };
+enum { PATH = BLOB_PATH };
 
 static int make_folders(int dir, struct err *err)
 {
@@ -42,9 +43,9 @@ int blob_prepare(int dir, struct err *err)
 	return io_flush_dir(dir, ".", err) < 0 ? -1 : 0;
 }
 
-static void tmp_path(const struct blob_writer *w, char path[PATH])
+void blob_tmp_path(const struct blob_writer *w, char path[PATH])
 {
-	snprintf(path, PATH, "blob/tmp/%s", w->name);
+	snprintf(path, PATH, w->stored ? "blob/tmp/%s.z" : "blob/tmp/%s", w->name);
 }
 
 static void final_path(const char *name, char path[PATH])
@@ -78,13 +79,13 @@ int blob_begin(struct store *s, struct blob_writer *w, struct err *err)
 		w->begun = staged_begin(s->shared, str_c(w->name), err) == 0;
 		return w->begun ? 0 : -1;
 	}
-	tmp_path(w, path);
-	w->fd = io_open(s->dir, path, O_WRONLY | O_CREAT | O_EXCL, err);
+	blob_tmp_path(w, path);
+	w->fd = io_open(s->dir, path, O_RDWR | O_CREAT | O_EXCL, err);
 	w->begun = w->fd >= 0;
 	return w->begun ? 0 : -1;
 }
 
-static void add_u32(struct buf *b, uint32_t v)
+void blob_add_u32(struct buf *b, uint32_t v)
 {
 	v = htole32(v);
 	buf_add(b, str_make(&v, sizeof v));
@@ -109,7 +110,7 @@ static void count_in(struct blob_writer *w, struct str data)
 		data = str_from(data, head.n);
 		if (at % BLOB_PIECE)
 			continue;
-		add_u32(&w->sums, w->piece);
+		blob_add_u32(&w->sums, w->piece);
 		w->piece = 0;
 	}
 }
@@ -119,7 +120,7 @@ int blob_add(struct blob_writer *w, struct str data, struct err *err)
 	struct shared *shared = w->store->shared;
 	char path[PATH];
 
-	tmp_path(w, path);
+	blob_tmp_path(w, path);
 	if ((shared ? staged_add(shared, str_c(w->name), w->size, data, err)
 		    : io_write(w->fd, path, w->size, data, err)) < 0)
 		return -1;
@@ -129,23 +130,36 @@ int blob_add(struct blob_writer *w, struct str data, struct err *err)
 }
 
 /* What stands behind the checksums of the pieces. */
-static void add_foot(struct buf *sums, uint64_t size, uint32_t checksum)
+static void add_foot(struct buf *sums, uint64_t size, bool squeezed, uint32_t checksum)
 {
-	buf_add(sums, STR("EILPBLB1"));
-	add_u32(sums, BLOB_PIECE);
-	add_u32(sums, checksum);
+	buf_add(sums, squeezed ? STR("EILPBLB2") : STR("EILPBLB1"));
+	blob_add_u32(sums, BLOB_PIECE);
+	blob_add_u32(sums, checksum);
 	add_u64(sums, size);
-	add_u32(sums, 0);
+	blob_add_u32(sums, 0);
 	if (buf_ok(sums))
-		add_u32(sums, crc32c(0, sums->p, sums->n));
+		blob_add_u32(sums, crc32c(0, sums->p, sums->n));
 }
 
 static int write_sums(struct blob_writer *w, const char *path, struct err *err)
 {
-	add_foot(&w->sums, w->size, w->checksum);
+	add_foot(&w->sums, w->size, w->stored != 0, w->checksum);
 	if (!buf_ok(&w->sums))
 		return err_set(err, ERR_TEMP, "out of memory for a blob");
-	return io_write(w->fd, path, w->size, buf_str(&w->sums), err);
+	return io_write(w->fd, path, w->stored ? w->stored : w->size, buf_str(&w->sums), err);
+}
+
+/* The last piece, if it is not a full one. */
+static void end_sums(struct blob_writer *w)
+{
+	if (w->sums.n < 4 * blob_pieces(w->size))
+		blob_add_u32(&w->sums, w->piece);
+}
+
+int blob_squeeze(struct blob_writer *w, struct err *err)
+{
+	end_sums(w);
+	return blob_squeeze_file(w, err);
 }
 
 int blob_commit(struct blob_writer *w, struct err *err)
@@ -153,13 +167,12 @@ int blob_commit(struct blob_writer *w, struct err *err)
 	char from[PATH], to[PATH], folder[PATH];
 	const int dir = w->store->dir;
 
-	if (w->size % BLOB_PIECE)
-		add_u32(&w->sums, w->piece);
+	end_sums(w);
 	if (w->store->shared) {
 		w->committed = staged_commit(w->store->shared, str_c(w->name), &w->sums, err) == 0;
 		return w->committed ? 0 : -1;
 	}
-	tmp_path(w, from);
+	blob_tmp_path(w, from);
 	final_path(w->name, to);
 	snprintf(folder, sizeof folder, "blob/%.2s", w->name);
 	if (write_sums(w, from, err) < 0 || io_flush(w->fd, from, err) < 0 ||
@@ -183,14 +196,14 @@ void blob_end(struct blob_writer *w)
 	w->fd = -1;
 	if (w->committed)
 		return;
-	tmp_path(w, path);
+	blob_tmp_path(w, path);
 	if (w->store->shared)
 		staged_drop(w->store->shared, str_c(w->name));
 	else
 		io_remove(w->store->dir, path, &ignored);
 }
 
-static int open_blob(int dir, struct str name, char path[PATH], struct err *err)
+int blob_open(int dir, struct str name, char path[PATH], struct err *err)
 {
 	char z[BLOB_NAME];
 
@@ -203,7 +216,7 @@ static int open_blob(int dir, struct str name, char path[PATH], struct err *err)
 int blob_read(int dir, struct str name, uint64_t offset, char *p, size_t n, struct err *err)
 {
 	char path[PATH];
-	int r, fd = open_blob(dir, name, path, err);
+	int r, fd = blob_open(dir, name, path, err);
 
 	if (fd < 0)
 		return -1;
@@ -213,10 +226,12 @@ int blob_read(int dir, struct str name, uint64_t offset, char *p, size_t n, stru
 }
 
 /* The table behind the bytes. 1, 0 there is none that fits, -1. */
-static int read_sums(int fd, const char *path, uint64_t size, uint32_t checksum, struct buf *sums,
-	struct err *err)
+static int read_sums(int fd, const char *path, uint64_t size, uint64_t stored, uint32_t checksum,
+	struct buf *sums, struct err *err)
 {
-	const uint64_t pieces = (size + BLOB_PIECE - 1) / BLOB_PIECE, n = 4 * pieces + FOOT;
+	/* Of a squeezed one with the lengths. */
+	const uint64_t lengths = stored ? 4 * blob_pieces(size) : 0, at = stored ? stored : size,
+		       n = lengths + 4 * blob_pieces(size) + FOOT;
 	struct buf foot = BUF(SUMS_MAX);
 	uint64_t length;
 	char *room;
@@ -224,33 +239,34 @@ static int read_sums(int fd, const char *path, uint64_t size, uint32_t checksum,
 
 	if (io_size(fd, path, &length, err) < 0)
 		return -1;
-	if (n > SUMS_MAX || length != size + n)
+	if (n > SUMS_MAX || length != at + n)
 		return 0;
 	room = buf_room(sums, (size_t)n);
 	if (!room)
 		return err_set(err, ERR_TEMP, "out of memory to read a message");
-	if (io_read(fd, path, size, room, (size_t)n, err) < 0)
+	if (io_read(fd, path, at, room, (size_t)n, err) < 0)
 		return -1;
 	buf_add(&foot, str_make(room, (size_t)(n - FOOT)));
-	add_foot(&foot, size, checksum);
+	add_foot(&foot, size, stored != 0, checksum);
 	if (buf_ok(&foot) && memcmp(foot.p, room, foot.n) == 0) {
-		buf_grew(sums, (size_t)(n - FOOT));
+		memmove(room, room + lengths, (size_t)(n - FOOT - lengths));
+		buf_grew(sums, (size_t)(n - FOOT - lengths));
 		r = 1;
 	}
 	buf_free(&foot);
 	return r;
 }
 
-int blob_sums(int dir, struct str name, uint64_t size, uint32_t checksum, struct buf *sums,
-	struct err *err)
+int blob_sums(int dir, struct str name, uint64_t size, uint64_t stored, uint32_t checksum,
+	struct buf *sums, struct err *err)
 {
 	char path[PATH];
-	int r, fd = open_blob(dir, name, path, err);
+	int r, fd = blob_open(dir, name, path, err);
 
 	if (fd < 0)
 		return -1;
 	buf_clear(sums);
-	r = read_sums(fd, path, size, checksum, sums, err);
+	r = read_sums(fd, path, size, stored, checksum, sums, err);
 	close(fd);
 	return r;
 }

@@ -51,7 +51,8 @@ struct body_place body_place_of(const struct rows *r, int column)
 		.place = (uint64_t)rows_int(r, column + 2),
 		.size = (uint64_t)rows_int(r, column + 3),
 		.checksum = (uint32_t)rows_int(r, column + 4),
-		.damaged = rows_int(r, column + 6) != 0 };
+		.damaged = rows_int(r, column + 6) != 0,
+		.stored = (uint64_t)rows_int(r, column + 7) };
 
 	str_z(rows_str(r, column + 5), p.blob, sizeof p.blob);
 	return p;
@@ -147,13 +148,20 @@ static char *room_in(struct buf *out, uint64_t n, struct err *err)
 	return room;
 }
 
+static int read_bytes(struct view *v, const struct body_place *p, uint64_t start, char *room,
+	size_t n, struct err *err)
+{
+	int got = v->store->engine->body_read(v, p, start, room, n, err);
+
+	return got > 0 ? is_damaged(v, p->body, err) : got;
+}
+
 static int read_piece(
 	struct view *v, const struct body_place *p, uint64_t start, char *room, struct err *err)
 {
 	const uint64_t left = p->size - start;
 
-	return v->store->engine->body_read(
-		v, p, start, room, left < BLOB_PIECE ? (size_t)left : BLOB_PIECE, err);
+	return read_bytes(v, p, start, room, left < BLOB_PIECE ? (size_t)left : BLOB_PIECE, err);
 }
 
 /* By reading all of it, with the room for the piece that is wanted later. */
@@ -226,7 +234,7 @@ static int load_whole(struct view *v, const struct body_place *p, struct buf *ou
 {
 	char *room = room_in(out, p->size, err);
 
-	if (!room || v->store->engine->body_read(v, p, 0, room, (size_t)p->size, err) < 0)
+	if (!room || read_bytes(v, p, 0, room, (size_t)p->size, err) < 0)
 		return -1;
 	if (crc32c(0, room, (size_t)p->size) != p->checksum)
 		return is_damaged(v, p->body, err);

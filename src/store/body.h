@@ -16,8 +16,11 @@
 
 /* The columns of `body b` that say where it is, and the place that they make, from `column` on: for
  * who finds a message, so that no other statement is needed to find its body. */
-#define BODY_PLACE "b.id, b.segment, b.place, b.size, b.checksum, b.blob, b.damaged"
+#define BODY_PLACE "b.id, b.segment, b.place, b.size, b.checksum, b.blob, b.damaged, b.stored"
 struct body_place body_place_of(const struct rows *r, int column);
+
+/* Of a row of `body`: how many bytes of it lie in the log. */
+#define BODY_IN_LOG "CASE WHEN blob IS NOT NULL THEN 0 WHEN stored <> 0 THEN stored ELSE size END"
 
 /* Where it is, as the index says. */
 int body_find(struct view *v, uint64_t body, struct body_place *p, struct err *err);

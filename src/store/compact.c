@@ -315,6 +315,54 @@ int store_compact(struct store *s, struct compact_report *done, struct err *err)
 	return result;
 }
 
+/* ---- all of it in another form ---- */
+
+/* The next after `segment`. 1, 0, -1. */
+static int next_to_rewrite(struct round *r, uint64_t last, uint64_t *segment, struct err *err)
+{
+	int64_t found = 0;
+
+	if (db_int(r->view.db, &found,
+		    r->form == ALL_SQUEEZED ? "SELECT min(segment) FROM body WHERE segment > $1"
+					      " AND segment <= $2 AND stored = 0 AND damaged = 0"
+					    : "SELECT min(segment) FROM body WHERE segment > $1"
+					      " AND segment <= $2 AND stored <> 0 AND damaged = 0",
+		    DB_ARGS(DB_I((int64_t)*segment), DB_I((int64_t)last)), err) < 0)
+		return -1;
+	*segment = (uint64_t)found;
+	return found != 0;
+}
+
+static int rewrite(struct round *r, struct err *err)
+{
+	uint64_t segment = 0;
+	int64_t last = 0;
+	int got = db_int(r->view.db, &last, "SELECT segment FROM log_position", DB_NOARGS, err);
+
+	while (got == 1) {
+		got = next_to_rewrite(r, (uint64_t)last, &segment, err);
+		if (got == 1 && compact_segment(r, segment, err) < 0)
+			got = -1;
+	}
+	return got;
+}
+
+int store_rewrite(struct store *s, bool squeezed, struct compact_report *done, struct err *err)
+{
+	struct round r;
+	int result;
+
+	if (round_begin(s, &r, true, err) < 0)
+		return -1;
+	r.form = squeezed ? ALL_SQUEEZED : ALL_PLAIN;
+	pthread_mutex_lock(&s->compactor.busy);
+	result = rewrite(&r, err);
+	pthread_mutex_unlock(&s->compactor.busy);
+	*done = r.done;
+	round_end(&r);
+	return result;
+}
+
 /* ---- the thread ---- */
 
 bool compact_pause(struct round *r, int64_t ns)

@@ -25,4 +25,9 @@ struct compact_report {
 /* Do now, without pauses, what there is to do; any thread. */
 int store_compact(struct store *s, struct compact_report *done, struct err *err);
 
+/* All bodies that are not damaged are squeezed where it pays, or all are as they are, from now on.
+ * done->moved: those of which the form has changed. What they were takes its space until it is
+ * compacted. Nothing else is asked of the store meanwhile. */
+int store_rewrite(struct store *s, bool squeezed, struct compact_report *done, struct err *err);
+
 #endif

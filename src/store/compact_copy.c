@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "store/body.h"
 #include "store/compact_private.h"
+#include "store/squeeze.h"
 
 #include <stdlib.h>
 
@@ -30,7 +31,9 @@ struct carry {
 	struct carry *next;
 	struct step *step;
 	struct body_place from;
-	struct buf bytes;
+	struct buf bytes;        /* as they are to be stored */
+	uint64_t stored;         /* squeezed, to so many; 0: as they are */
+	struct blob_writer blob; /* begun: it moves into this one */
 	struct moved_refs refs;
 	bool moved;
 };
@@ -40,6 +43,7 @@ static void carry_free(struct carry *c)
 	store_job_free(&c->job);
 	moved_refs_free(&c->refs);
 	buf_free(&c->bytes);
+	blob_end(&c->blob);
 	free(c);
 }
 
@@ -48,11 +52,12 @@ static int move_body(struct txn *t, struct store_job *job, struct err *err)
 {
 	struct carry *c = (struct carry *)job;
 	const struct body_place *from = &c->from;
+	const char *blob = c->blob.committed ? c->blob.name : from->blob;
 	const struct effect_body_moved e = { .id = from->body,
 		.from = from->segment,
 		.size = from->size,
 		.checksum = from->checksum,
-		.blob = str_c(from->blob),
+		.blob = str_c(blob),
 		.facts = buf_str(&c->refs.facts),
 		.emails = buf_str(&c->refs.emails),
 		.entries = buf_str(&c->refs.entries),
@@ -67,6 +72,12 @@ static int move_body(struct txn *t, struct store_job *job, struct err *err)
 	if (!from->blob[0])
 		txn_use_body(t);
 	if (emit_body_moved(t, &e, err) < 0)
+		return -1;
+	if ((c->stored || blob != from->blob) &&
+		emit_body_stored(t,
+			&(struct effect_body_stored){
+				from->body, c->stored, blob == from->blob ? STR("") : str_c(blob) },
+			err) < 0)
 		return -1;
 	c->moved = true;
 	return 0;
@@ -170,16 +181,60 @@ static int run_step(struct round *r, struct step *s, struct err *err)
 
 /* ---- records ---- */
 
-static int fill(struct round *r, struct carry *c, struct str effects, struct err *err)
+/* What is squeezed stays so, whatever the setting says now. */
+static bool is_wanted_squeezed(const struct round *r, const struct body_place *from)
+{
+	if (r->form == AS_SET)
+		return from->stored || r->s->options.compress;
+	return r->form == ALL_SQUEEZED;
+}
+
+static int fill_bytes(struct round *r, struct carry *c, struct err *err)
 {
 	struct str bytes = STR("");
 
-	if (!c->from.blob[0] && c->from.size &&
-		body_read(&r->view, c->from.body, 0, &bytes, err) < 0)
+	if (c->from.size && body_read(&r->view, c->from.body, 0, &bytes, err) < 0)
 		return -1;
-	buf_add(&c->bytes, bytes);
-	if (!buf_ok(&c->bytes))
-		return err_set(err, ERR_TEMP, "out of memory to copy a message");
+	if (is_wanted_squeezed(r, &c->from) && squeeze(bytes, &c->bytes))
+		c->stored = c->bytes.n;
+	else
+		buf_add(&c->bytes, bytes);
+	return buf_ok(&c->bytes) ? 0 : err_set(err, ERR_TEMP, "out of memory to copy a message");
+}
+
+static int copy_blob(struct round *r, struct carry *c, struct err *err)
+{
+	struct str bytes;
+
+	if (blob_begin(r->s, &c->blob, err) < 0)
+		return -1;
+	for (uint64_t at = 0; at < c->from.size; at += bytes.n)
+		if (body_read(&r->view, c->from.body, at, &bytes, err) < 0 ||
+			blob_add(&c->blob, bytes, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* In another form it needs another file; one that would not get smaller stays. */
+static int fill_blob(struct round *r, struct carry *c, struct err *err)
+{
+	const bool squeezed = is_wanted_squeezed(r, &c->from);
+
+	c->stored = c->from.stored;
+	if (squeezed == (c->from.stored != 0))
+		return 0;
+	if (copy_blob(r, c, err) < 0 || (squeezed && blob_squeeze(&c->blob, err) < 0))
+		return -1;
+	if (squeezed && !c->blob.stored)
+		return 0;
+	c->stored = c->blob.stored;
+	return blob_commit(&c->blob, err);
+}
+
+static int fill(struct round *r, struct carry *c, struct str effects, struct err *err)
+{
+	if ((c->from.blob[0] ? fill_blob(r, c, err) : fill_bytes(r, c, err)) < 0)
+		return -1;
 	return moved_refs_gather(&r->view, c->from.body, effects, &c->refs, err);
 }
 
@@ -193,17 +248,27 @@ static int add_carry(struct round *r, struct step *s, const struct body_place *f
 	*c = (struct carry){ .job = { .write = move_body, .done = carried },
 		.step = s,
 		.from = *from,
-		.bytes = BUF(SLOG_BATCH_MAX) };
+		.bytes = BUF(SLOG_BATCH_MAX),
+		.blob = { .fd = -1 } };
 	moved_refs_init(&c->refs);
 	if (fill(r, c, effects, err) < 0) {
 		carry_free(c);
 		return -1;
 	}
+	if (r->form == ALL_SQUEEZED && !c->stored) { /* it does not pay */
+		carry_free(c);
+		return 0;
+	}
 	c->next = s->first;
 	s->first = c;
 	s->jobs++;
-	s->bytes += c->bytes.n + c->refs.emails.n + c->refs.entries.n;
+	s->bytes += c->bytes.n + c->blob.size + c->refs.emails.n + c->refs.entries.n;
 	return 0;
+}
+
+static bool is_asked_for(const struct round *r, const struct body_place *at)
+{
+	return r->form == AS_SET || (r->form == ALL_PLAIN) == (at->stored != 0);
 }
 
 /* Does it still live here? What is damaged is marked by the reading, and stays. */
@@ -214,7 +279,8 @@ static int add_if_alive(struct round *r, struct step *s, uint64_t body,
 	struct err why = ERR_INIT;
 
 	if (body_find(&r->view, body, &at, &why) == 0 && at.segment == record->segment &&
-		at.place == record->offset + SLOG_RECORD_HEAD && !at.damaged)
+		at.place == record->offset + SLOG_RECORD_HEAD && !at.damaged &&
+		is_asked_for(r, &at))
 		(void)add_carry(r, s, &at, record->effects, &why);
 	if (why.kind == ERR_NONE || why.kind == ERR_NOTFOUND || why.kind == ERR_DAMAGED ||
 		why.kind == ERR_LIMIT)

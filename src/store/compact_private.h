@@ -9,8 +9,9 @@
 struct round {
 	struct store *s;
 	struct view view;
-	struct db *db; /* for checkpoints */
-	bool hurry;    /* no pauses */
+	struct db *db;                                 /* for checkpoints */
+	bool hurry;                                    /* no pauses */
+	enum { AS_SET, ALL_PLAIN, ALL_SQUEEZED } form; /* the last two: of no other bodies */
 	struct compact_report done;
 };
 

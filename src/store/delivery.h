@@ -18,7 +18,8 @@ enum { DELIVERY_INLINE = 256 << 10, DELIVERY_RCPTS = 60000 };
 struct delivery_body {
 	struct str blob; /* name of a blob; empty: the job's body */
 	uint64_t size;
-	uint32_t checksum; /* of a blob */
+	uint64_t stored;   /* not 0: squeezed (squeeze.h), and so many bytes lie there */
+	uint32_t checksum; /* of a blob, and of what is squeezed: of the bytes as they were */
 	struct str facts, refs;
 };
 

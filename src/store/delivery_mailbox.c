@@ -30,11 +30,16 @@ int delivery_put_body(
 
 	*id = t->apply.next->body;
 	if (b->blob.n == 0) {
-		sum = crc32c(0, t->body.p, t->body.n);
+		if (!b->stored)
+			sum = crc32c(0, t->body.p, t->body.n);
 		txn_use_body(t);
 	}
-	return emit_body(
-		t, &(struct effect_body){ *id, b->size, sum, links, b->blob, b->facts }, err);
+	if (emit_body(t, &(struct effect_body){ *id, b->size, sum, links, b->blob, b->facts },
+		    err) < 0)
+		return -1;
+	return b->stored
+		? emit_body_stored(t, &(struct effect_body_stored){ *id, b->stored, STR("") }, err)
+		: 0;
 }
 
 int thread_find(struct txn *t, uint64_t account, struct str refs, uint64_t email, uint64_t *thread,

@@ -277,22 +277,6 @@ static int embedded_view_open(struct store *s, struct view *v, struct err *err)
 	return db_open(&v->db, url, DB_READ, err);
 }
 
-static int embedded_body_read(struct view *v, const struct body_place *p, uint64_t offset,
-	char *room, size_t n, struct err *err)
-{
-	if (p->blob[0])
-		return blob_read(v->store->dir, str_c(p->blob), offset, room, n, err);
-	return slog_read(v->store->log, p->segment, p->place + offset, room, n, err);
-}
-
-static int embedded_body_sums(
-	struct view *v, const struct body_place *p, struct buf *sums, struct err *err)
-{
-	return p->blob[0]
-		? blob_sums(v->store->dir, str_c(p->blob), p->size, p->checksum, sums, err)
-		: 0;
-}
-
 const struct engine engine_embedded = {
 	.open = embedded_open,
 	.start = embedded_start,
@@ -309,6 +293,6 @@ const struct engine engine_embedded = {
 	.figures = embedded_figures,
 	.has_room = embedded_has_room,
 	.view_open = embedded_view_open,
-	.body_read = embedded_body_read,
-	.body_sums = embedded_body_sums,
+	.body_read = place_read,
+	.body_sums = place_sums,
 };

@@ -19,6 +19,7 @@
 /* Where a body is. */
 struct body_place {
 	uint64_t body, segment, place, size;
+	uint64_t stored; /* in so many bytes, squeezed (squeeze.h); 0: as it is */
 	uint32_t checksum;
 	char blob[BLOB_NAME]; /* "": none */
 	bool damaged;         /* known to be, and not served */
@@ -62,8 +63,9 @@ struct engine {
 	void (*figures)(struct store *s, struct store_figures *f); /* any thread */
 
 	int (*view_open)(struct store *s, struct view *v, struct err *err);
-	/* Fill `room` with `n` bytes of a body from `offset` on, as they are. ERR_NOTFOUND: it is
-	 * not there, or no longer. */
+	/* Fill `room` with `n` bytes of a body from `offset` on: all of it, or a piece of
+	 * BLOB_PIECE bytes (the last may be shorter). 0; 1 what is there cannot be these bytes; -1,
+	 * ERR_NOTFOUND: it is not there, or no longer. */
 	int (*body_read)(struct view *v, const struct body_place *p, uint64_t offset, char *room,
 		size_t n, struct err *err);
 	/* The checksums of its pieces of BLOB_PIECE bytes, little-endian u32. 1; 0 the engine has
@@ -71,6 +73,11 @@ struct engine {
 	int (*body_sums)(
 		struct view *v, const struct body_place *p, struct buf *sums, struct err *err);
 };
+
+/* place.c: of the embedded engine */
+int place_read(struct view *v, const struct body_place *p, uint64_t offset, char *room, size_t n,
+	struct err *err);
+int place_sums(struct view *v, const struct body_place *p, struct buf *sums, struct err *err);
 
 extern const struct engine engine_embedded, engine_shared;
 

@@ -1,19 +1,23 @@
 #include "store/fsck.h"
 #include "base/clock.h"
 #include "db/sqlite.h"
+#include "store/compact.h"
 #include "store/fsck_private.h"
 #include "store/io.h"
+#include "store/log_private.h"
 #include "store/store_private.h"
 #include "store/trace.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { TEXT = 800 };
+enum { TEXT = 800, RESERVE = 64 << 20 };
 
 void fsck_say(struct fsck *f, const char *check, enum fsck_severity severity, bool repaired,
 	const char *fmt, ...)
@@ -230,21 +234,96 @@ int fsck_run(int dir, const struct fsck_options *o, struct fsck_result *out, str
 	return r;
 }
 
-/* The version before knows no record of ours: it must find nothing to apply. */
-static int apply_all(int dir, const char *path, struct err *err)
+/* New segments are as large as those that are there. */
+static uint64_t segment_bytes(int dir)
 {
-	const struct store_options o = { .path = path };
-	struct store_figures figures;
-	struct store *s;
-	int r = 0;
+	struct err ignored = ERR_INIT;
+	DIR *d = io_list(dir, "log", &ignored);
+	struct dirent *e;
+	struct stat st;
+	uint64_t least = 0;
 
-	if (store_open(dir, &o, &s, err) < 0)
+	while (d && io_next(d, "log", &e, &ignored) == 1)
+		if (slog_segment_number(str_c(e->d_name)) &&
+			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			(!least || (uint64_t)st.st_size < least))
+			least = (uint64_t)st.st_size;
+	if (d)
+		closedir(d);
+	return least;
+}
+
+/* Opening applies what is in the log. */
+static int open_whole(int dir, const char *path, struct store **out, struct err *err)
+{
+	const struct store_options o = {
+		.path = path, .reserve_bytes = RESERVE, .segment_bytes = segment_bytes(dir)
+	};
+	struct store_figures figures;
+
+	if (store_open(dir, &o, out, err) < 0)
 		return -1;
-	store_figures(s, &figures);
-	if (figures.read_only)
-		r = err_set(err, ERR_PERM, "%s", figures.alarm);
+	store_figures(*out, &figures);
+	if (!figures.read_only)
+		return 0;
+	store_close(out);
+	return err_set(err, ERR_PERM, "%s", figures.alarm);
+}
+
+static int rewrite(int dir, const char *path, bool squeezed, uint64_t *changed, struct err *err)
+{
+	struct compact_report done = { 0 };
+	struct store *s;
+	int r;
+
+	if (open_whole(dir, path, &s, err) < 0)
+		return -1;
+	r = store_rewrite(s, squeezed, &done, err);
+	*changed = done.moved;
+	if (r == 0) /* the files that were theirs */
+		r = store_compact(s, &done, err);
 	store_close(&s);
 	return r;
+}
+
+/* Older snapshots would keep what the messages were. */
+static int remove_old(int dir, const char *path, struct err *err)
+{
+	const struct fsck_options o = { .path = path };
+	struct fsck_result ignored = { 0 };
+	struct fsck f = { .dir = dir, .o = &o, .out = &ignored };
+	struct compact_report done;
+	struct store *s;
+	int r = -1;
+
+	if (store_open_alone(dir, path, &s, err) < 0)
+		return -1;
+	if (index_open(s, err) == 0 && end_index(s, err) == 0)
+		r = make_snapshot(&f, s, true, err);
+	store_close(&s);
+	if (r < 0 || open_whole(dir, path, &s, err) < 0)
+		return -1;
+	r = store_compact(s, &done, err);
+	store_close(&s);
+	return r;
+}
+
+int fsck_rewrite(int dir, const char *path, bool squeezed, uint64_t *changed, struct err *err)
+{
+	if (rewrite(dir, path, squeezed, changed, err) < 0)
+		return -1;
+	return *changed ? remove_old(dir, path, err) : 0;
+}
+
+/* The version before knows no record of ours: it must find nothing to apply, and nothing that is
+ * squeezed but what is damaged anyway. */
+static int prepare_to_go_back(int dir, const char *path, struct err *err)
+{
+	uint64_t changed;
+
+	if (rewrite(dir, path, false, &changed, err) < 0)
+		return err_wrap(err, "undo the compression of messages");
+	return 0;
 }
 
 int fsck_go_back(int dir, const char *path, int64_t to, struct err *err)
@@ -253,17 +332,18 @@ int fsck_go_back(int dir, const char *path, int64_t to, struct err *err)
 	struct fsck_result ignored = { 0 };
 	struct fsck f = { .dir = dir, .o = &o, .out = &ignored };
 	struct store *s = NULL;
-	uint32_t left = 0;
 	int r = -1;
 
 	if (to == INDEX_VERSION)
 		return 0;
-	if (apply_all(dir, path, err) < 0 || store_open_alone(dir, path, &s, err) < 0)
+	if (prepare_to_go_back(dir, path, err) < 0 || store_open_alone(dir, path, &s, err) < 0)
 		return -1;
 	if (index_open(s, err) == 0 && end_index(s, err) == 0 &&
 		make_snapshot(&f, s, false, err) == 0 && index_open(s, err) == 0 &&
 		index_go_back(s->index, to, err) == 0)
-		r = db_sqlite_checkpoint(s->index, DB_TRUNCATE, &left, err);
+		r = end_index(s, err) < 0 ? -1
+					  : make_snapshot(&f, s, false,
+						    err); /* one that the version before can use */
 	store_close(&s);
 	return r;
 }

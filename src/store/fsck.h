@@ -55,8 +55,12 @@ struct fsck_result {
 int fsck_run(int dir, const struct fsck_options *o, struct fsck_result *out, struct err *err);
 int fsck_online(int dir, const struct fsck_options *o, struct fsck_result *out, struct err *err);
 
+/* Compress what pays, or undo it, for all messages (compact.h, store_rewrite); *changed: how many.
+ * Then there is one snapshot, and what they were is gone. */
+int fsck_rewrite(int dir, const char *path, bool squeezed, uint64_t *changed, struct err *err);
+
 /* Give the index the format of the version before (`to`), after everything in the log has been
- * applied to it and a snapshot was made. */
+ * applied to it, nothing is compressed any more, and a snapshot was made. */
 int fsck_go_back(int dir, const char *path, int64_t to, struct err *err);
 
 #endif

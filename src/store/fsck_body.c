@@ -4,6 +4,7 @@
 #include "store/blob.h"
 #include "store/fsck_private.h"
 #include "store/io.h"
+#include "store/squeeze.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,10 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 20, PATH = 64 };
+enum { PIECE = 1 << 20, WHOLE_MAX = 256 << 20, PATH = 64 };
 
 struct body {
-	uint64_t id, segment, place, size;
+	uint64_t id, segment, place, size, stored;
 	uint32_t checksum;
 	char blob[BLOB_NAME];
 };
@@ -26,6 +27,7 @@ struct reading {
 	int fd;
 	uint64_t segment;
 	struct buf piece;
+	struct buf whole; /* of one that is squeezed */
 	struct buf right; /* ids of those that are marked for no reason */
 };
 
@@ -52,23 +54,73 @@ static int open_file(struct reading *r, const struct body *b, const char *name, 
 	return r->fd < 0 ? -1 : 0;
 }
 
-static int sum_body(struct reading *r, const struct body *b, struct err *err)
+static int sum_plain(
+	struct reading *r, const struct body *b, const char *name, uint32_t *sum, struct err *err)
 {
-	uint32_t sum = 0;
-	char name[PATH];
-
-	file_name(b, name);
-	if (open_file(r, b, name, err) < 0)
-		return -1;
 	for (uint64_t at = 0; at < b->size;) {
 		size_t n = b->size - at < PIECE ? (size_t)(b->size - at) : PIECE;
 
 		if (io_read(r->fd, name, b->place + at, r->piece.p, n, err) < 0)
 			return -1;
-		sum = crc32c(sum, r->piece.p, n);
+		*sum = crc32c(*sum, r->piece.p, n);
 		at += n;
 	}
-	return sum == b->checksum
+	return 0;
+}
+
+/* 1: what is there cannot be it. */
+static int sum_squeezed(
+	struct reading *r, const struct body *b, const char *name, uint32_t *sum, struct err *err)
+{
+	char *room;
+
+	if (b->stored > PIECE || b->size > WHOLE_MAX)
+		return 1;
+	buf_clear(&r->whole);
+	room = buf_room(&r->whole, (size_t)b->size);
+	if (!room)
+		return err_set(err, ERR_TEMP, "out of memory to read bodies");
+	if (io_read(r->fd, name, b->place, r->piece.p, (size_t)b->stored, err) < 0)
+		return -1;
+	if (!squeeze_undo(str_make(r->piece.p, (size_t)b->stored), room, (size_t)b->size))
+		return 1;
+	*sum = crc32c(0, room, (size_t)b->size);
+	return 0;
+}
+
+static int sum_squeezed_blob(
+	struct reading *r, const struct body *b, uint32_t *sum, struct err *err)
+{
+	int got = 0;
+
+	for (uint64_t at = 0; at < b->size && got == 0; at += BLOB_PIECE) {
+		size_t n = b->size - at < BLOB_PIECE ? (size_t)(b->size - at) : BLOB_PIECE;
+
+		got = blob_read_squeezed(
+			r->f->dir, str_c(b->blob), b->size, b->stored, at, r->piece.p, n, err);
+		*sum = crc32c(*sum, r->piece.p, n);
+	}
+	return got;
+}
+
+static int sum_body(struct reading *r, const struct body *b, struct err *err)
+{
+	uint32_t sum = 0;
+	char name[PATH];
+	int got;
+
+	file_name(b, name);
+	if (open_file(r, b, name, err) < 0)
+		return -1;
+	if (!b->stored)
+		got = sum_plain(r, b, name, &sum, err);
+	else if (b->blob[0])
+		got = sum_squeezed_blob(r, b, &sum, err);
+	else
+		got = sum_squeezed(r, b, name, &sum, err);
+	if (got < 0)
+		return -1;
+	return got == 0 && sum == b->checksum
 		? 0
 		: err_set(err, ERR_PERM, "%s: its bytes are not those that were stored", name);
 }
@@ -126,7 +178,8 @@ static int check_rows(struct reading *reading, struct rows *r, struct err *err)
 			.segment = (uint64_t)rows_int(r, 1),
 			.place = rows_str(r, 3).n ? 0 : (uint64_t)rows_int(r, 2),
 			.size = (uint64_t)rows_int(r, 4),
-			.checksum = (uint32_t)rows_int(r, 5) };
+			.checksum = (uint32_t)rows_int(r, 5),
+			.stored = (uint64_t)rows_int(r, 7) };
 		struct err why = ERR_INIT;
 
 		str_z(rows_str(r, 3), b.blob, sizeof b.blob);
@@ -187,14 +240,18 @@ static void check_unnamed(struct fsck *f)
 
 int fsck_check_bodies(struct fsck *f, struct err *err)
 {
-	struct reading reading = { .f = f, .fd = -1, .piece = BUF(PIECE), .right = BUF(1 << 26) };
+	struct reading reading = { .f = f,
+		.fd = -1,
+		.piece = BUF(PIECE),
+		.whole = BUF(WHOLE_MAX),
+		.right = BUF(1 << 26) };
 	struct rows *r = NULL;
 	int result = -1;
 
 	if (!buf_room(&reading.piece, PIECE))
 		return err_set(err, ERR_TEMP, "out of memory to read bodies");
 	if (db_query(f->db, &r,
-		    "SELECT id, segment, place, blob, size, checksum, damaged FROM body"
+		    "SELECT id, segment, place, blob, size, checksum, damaged, stored FROM body"
 		    " ORDER BY segment, place",
 		    DB_NOARGS, err) == 0)
 		result = check_rows(&reading, r, err);
@@ -204,6 +261,7 @@ int fsck_check_bodies(struct fsck *f, struct err *err)
 	if (result == 0 && (f->o->repair || f->o->rebuild))
 		result = unmark(&reading, err);
 	buf_free(&reading.piece);
+	buf_free(&reading.whole);
 	buf_free(&reading.right);
 	check_unnamed(f);
 	return result;

@@ -2,6 +2,7 @@
  * sentence for every place where it does not, `repair` are the statements that make it hold.
  * The order matters: what refers is looked at before what is referred to, and sums last. All of it
  * is the common dialect (db/db.h). */
+#include "store/body.h"
 #include "store/fsck_private.h"
 #include "store/names.h"
 
@@ -378,15 +379,13 @@ static const struct check checks[] = {
 		"SELECT 'segment ' || t.number || ' of the log counts ' || sum(t.bodies) ||"
 		" ' bodies too many, ' || sum(t.bytes) || ' bytes' FROM (SELECT number, "
 		"bodies,"
-		" bytes FROM segment UNION ALL SELECT segment, -1, CASE WHEN blob IS NULL"
-		" THEN -size ELSE 0 END - carried FROM body WHERE segment <> 0) t GROUP BY t.number"
+		" bytes FROM segment UNION ALL SELECT segment, -1, -carried"
+		" - " BODY_IN_LOG " FROM body WHERE segment <> 0) t GROUP BY t.number"
 		" HAVING sum(t.bodies) <> 0 OR sum(t.bytes) <> 0",
 		{ "DELETE FROM segment",
 			"INSERT INTO segment (number, bytes, bodies) SELECT segment,"
-			" sum(CASE WHEN blob IS NULL THEN size ELSE 0 END + carried), count(*) "
-			"FROM "
-			"body"
-			" WHERE segment <> 0 GROUP BY segment" } },
+			" sum(carried + " BODY_IN_LOG
+			"), count(*) FROM body WHERE segment <> 0 GROUP BY segment" } },
 
 	/* Sums. */
 	{ "mailbox.counters", FSCK_WRONG,

@@ -257,7 +257,7 @@ static int bring_moved(struct salvage *v, struct str fields, struct err *err)
 	r = db_exec(v->s->index,
 		"INSERT INTO body (id, segment, place, blob, size, checksum, links, facts)"
 		" VALUES ($1, $2, $3, $4, $5, $6, 0, $7)"
-		" ON CONFLICT (id) DO UPDATE SET segment = $2, place = $3",
+		" ON CONFLICT (id) DO UPDATE SET segment = $2, place = $3, stored = 0",
 		DB_ARGS(ID(m.id), ID(v->apply.segment), ID(v->apply.place),
 			m.blob.n ? DB_T(m.blob) : DB_NIL, ID(m.size), DB_I(m.checksum),
 			DB_B(pack(m.facts, &packed))),

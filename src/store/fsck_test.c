@@ -69,7 +69,7 @@ static const struct broken {
 	{ "body.links", "UPDATE body SET links = 9;\n" },
 	{ "body.links",
 		"INSERT INTO body SELECT 77, segment, place, blob, size, checksum, 1, facts,"
-		" carried, damaged FROM body WHERE id = 1;\n",
+		" carried, damaged, stored FROM body WHERE id = 1;\n",
 		true },
 	{ "queue.waiting", "UPDATE queue_message SET waiting = 7;\n" },
 	{ "queue.domain", "UPDATE queue_domain SET next = 1;\n" },

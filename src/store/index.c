@@ -1,5 +1,4 @@
 #include "store/names.h"
-#include "store/pack.h"
 #include "store/schema.h"
 #include "store/store_private.h"
 
@@ -15,7 +14,7 @@ void index_url(const struct store *s, char url[STORE_URL], const char *name)
 
 /* Each makes its version out of the one before. */
 static const char *const versions[] = { schema_0001_index, schema_0002_index, schema_0003_index,
-	schema_0004_index };
+	schema_0004_index, schema_0005_index };
 _Static_assert(sizeof versions / sizeof *versions == INDEX_VERSION, "a step is missing");
 #define INDEX_LOCK 0x6569c0deL /* a number of ours for pg_advisory_xact_lock() */
 
@@ -98,47 +97,8 @@ void index_counters(const struct rows *r, int first, struct counters *n)
 }
 
 /* The step back from each version, to the one before. */
-static const char *const steps_back[] = { NULL, NULL, NULL, schema_0004_down };
+static const char *const steps_back[] = { NULL, NULL, NULL, NULL, schema_0005_down };
 _Static_assert(sizeof steps_back / sizeof *steps_back == INDEX_VERSION, "a step back is missing");
-
-static int unpack_row(struct db *db, int64_t *id, struct buf *room, struct err *err)
-{
-	struct str coded, raw = STR("");
-	bool packed = false;
-	struct rows *r;
-	int got;
-
-	if (db_query(db, &r, "SELECT id, facts FROM body WHERE id > $1 ORDER BY id LIMIT 1",
-		    DB_ARGS(DB_I(*id)), err) < 0)
-		return -1;
-	got = rows_next(r, err);
-	if (got == 1) {
-		*id = rows_int(r, 0);
-		coded = rows_str(r, 1);
-		buf_clear(room);
-		raw = unpack(coded, room);
-		packed = raw.p != coded.p;
-	}
-	rows_free(&r);
-	if (got == 1 && packed &&
-		db_exec(db, "UPDATE body SET facts = $2 WHERE id = $1",
-			DB_ARGS(DB_I(*id), DB_B(raw)), err) < 0)
-		return -1;
-	return got;
-}
-
-/* Version 3 knows no short form of facts (pack.h). */
-static int unpack_facts(struct db *db, struct err *err)
-{
-	struct buf room = BUF(2 * PACK_MAX);
-	int64_t id = 0;
-	int got = 1;
-
-	while (got == 1)
-		got = unpack_row(db, &id, &room, err);
-	buf_free(&room);
-	return got;
-}
 
 int index_go_back(struct db *db, int64_t to, struct err *err)
 {
@@ -148,8 +108,7 @@ int index_go_back(struct db *db, int64_t to, struct err *err)
 			INDEX_VERSION, INDEX_VERSION - 1);
 	if (db_begin(db, err) < 0)
 		return -1;
-	if (unpack_facts(db, err) == 0 &&
-		db_script(db, str_c(steps_back[INDEX_VERSION - 1]), err) == 0 &&
+	if (db_script(db, str_c(steps_back[INDEX_VERSION - 1]), err) == 0 &&
 		db_exec(db, "UPDATE index_version SET version = $1", DB_ARGS(DB_I(to)), err) == 0 &&
 		db_commit(db, err) == 0)
 		return 0;

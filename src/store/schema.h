@@ -6,7 +6,8 @@ extern const char schema_0001_index[];
 extern const char schema_0002_index[];
 extern const char schema_0003_index[];
 extern const char schema_0004_index[];
-extern const char schema_0004_down[];
+extern const char schema_0005_index[];
+extern const char schema_0005_down[];
 extern const char schema_0001_trace[];
 
 #endif

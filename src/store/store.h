@@ -43,6 +43,7 @@ struct store_options {
 	char subaddress;        /* what stands between user and tag; 0: '+' */
 	int64_t quota_grace;    /* seconds for which a full account's mail may be tried again; 0: 5
 				   days,    -1: none */
+	bool compress;          /* bodies are squeezed where it pays (squeeze.h); not with `url` */
 	bool standby;           /* with `url`: intake needs a synchronous standby of the database */
 	int64_t cap_messages, cap_recipients; /* a day and account, to elsewhere; 0: no cap */
 	bool restoring; /* a backup that is being brought back is opened, which is else refused */

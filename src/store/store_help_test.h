@@ -244,8 +244,8 @@ static inline void box(struct store *s, const char *login, const char *mailbox, 
 static inline int look_space(struct view *v, void *arg, struct err *err)
 {
 	static const char sql[] =
-		"WITH counted AS (SELECT segment, sum(CASE WHEN blob IS NULL THEN size ELSE 0 END "
-		"+ carried),"
+		"WITH counted AS (SELECT segment, sum(CASE WHEN blob IS NOT NULL THEN 0"
+		" WHEN stored <> 0 THEN stored ELSE size END + carried),"
 		" count(*) FROM body WHERE segment <> 0 GROUP BY segment),"
 		" booked AS (SELECT number, bytes, bodies FROM segment)"
 		" SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM booked) "

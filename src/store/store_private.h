@@ -127,7 +127,7 @@ void job_list_add(struct job_list *l, struct store_job *job);
 enum { STORE_URL = 1024 };
 /* "sqlite:FOLDER/NAME". */
 void index_url(const struct store *s, char url[STORE_URL], const char *name);
-enum { INDEX_VERSION = 4 }; /* of the tables in index.db */
+enum { INDEX_VERSION = 5 }; /* of the tables in index.db */
 /* 0: there are no tables yet. */
 int index_version(struct db *db, int64_t *version, struct err *err);
 /* The tables as the version before knows them: one step. */

@@ -46,6 +46,7 @@ OR p.next_rcpt <= (SELECT COALESCE(MAX(id), 0) FROM queue_rcpt);
 -- the books of the log: live bodies of each segment, and what would move with them
 SELECT t.segment, sum(t.bodies), sum(t.bytes) FROM (
     SELECT number AS segment, bodies, bytes FROM segment
-    UNION ALL SELECT segment, -1, CASE WHEN blob IS NULL THEN -size ELSE 0 END - carried FROM body
+    UNION ALL SELECT segment, -1, -carried
+    - CASE WHEN blob IS NOT NULL THEN 0 WHEN stored <> 0 THEN stored ELSE size END FROM body
     WHERE segment <> 0) t
 GROUP BY t.segment HAVING sum(t.bodies) <> 0 OR sum(t.bytes) <> 0;

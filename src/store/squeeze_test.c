@@ -1,0 +1,640 @@
+/* Squeezed bodies: the same mail in less room, through everything that reads records. */
+#include "base/crc32c.h"
+#include "store/backup.h"
+#include "store/body.h"
+#include "store/compact.h"
+#include "store/fsck_test.h"
+#include "store/squeeze.h"
+
+enum { SMALL = 24, LARGE = 4, ALL = SMALL + LARGE, LARGE_SIZE = 600 << 10 };
+
+/* ---- frames ---- */
+
+/* Letters as in an attachment; every fourth one is random bytes, which nothing makes smaller. */
+static char byte_of(unsigned number, size_t at)
+{
+	uint64_t x =
+		(at + 1) * UINT64_C(0x9e3779b97f4a7c15) + number * UINT64_C(0xbf58476d1ce4e5b9);
+
+	x ^= x >> 31;
+	x *= UINT64_C(0x94d049bb133111eb);
+	x ^= x >> 29;
+	return number % 4 == 3
+		? (char)x
+		: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[x & 63];
+}
+
+static bool pays(unsigned number)
+{
+	return number % 4 != 3;
+}
+
+static void make(unsigned number, char *out, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = byte_of(number, i);
+}
+
+static void what_does_not_get_smaller_by_an_eighth_stays(void **state)
+{
+	static char text[100000], random[100000];
+	struct buf out = BUF(200000);
+
+	(void)state;
+	make(0, text, sizeof text);
+	make(3, random, sizeof random);
+	assert_false(squeeze(str_make(random, sizeof random), &out));
+	assert_int_equal(out.n, 0);
+	assert_false(squeeze(str_make(text, SQUEEZE_LEAST - 1), &out));
+	memcpy(random, text, 30000); /* about a fourteenth could be saved */
+	assert_false(squeeze(str_make(random, sizeof random), &out));
+	assert_int_equal(out.n, 0);
+	memcpy(random, text, 97000);
+	assert_true(squeeze(str_make(random, sizeof random), &out));
+	assert_true(out.n <= sizeof random - sizeof random / 8);
+	buf_free(&out);
+}
+
+/* T088: the room is what the index says, whatever the frame says. */
+static void a_frame_that_lies_about_its_size_is_none(void **state)
+{
+	static char text[20000], back[20001];
+	struct buf out = BUF(200000);
+	struct str frame;
+
+	(void)state;
+	make(1, text, sizeof text);
+	assert_true(squeeze(str_make(text, sizeof text), &out));
+	frame = buf_str(&out);
+	assert_true(squeeze_undo(frame, back, sizeof text));
+	assert_memory_equal(back, text, sizeof text);
+	back[100] = 'x';
+	assert_false(squeeze_undo(frame, back, 100));
+	assert_int_equal(back[100], 'x'); /* not a byte behind the room */
+	assert_false(squeeze_undo(frame, back, sizeof text + 1));
+	for (size_t n = 0; n < frame.n; n++)
+		assert_false(squeeze_undo(str_head(frame, n), back, sizeof text));
+	/* The size as the frame tells it, in its head. */
+	for (int bit = 0; bit < 8; bit++) {
+		out.p[5] = (char)(out.p[5] ^ 1 << bit);
+		assert_false(squeeze_undo(frame, back, sizeof text));
+		out.p[5] = (char)(out.p[5] ^ 1 << bit);
+	}
+	assert_false(squeeze_undo(STR(""), back, 1));
+	assert_false(squeeze_undo(STR("not a frame at all"), back, 18));
+	buf_free(&out);
+}
+
+/* T088: a megabyte in a few bytes, as often as the input has room for it. */
+static void a_bomb_ends_where_the_room_ends(void **state)
+{
+	struct buf one = BUF(1 << 20), all = BUF(1 << 20);
+	char *zeros = calloc(1, 1 << 20), room[1000];
+
+	(void)state;
+	assert_true(squeeze(str_make(zeros, 1 << 20), &one));
+	assert_true(one.n < 200);
+	while (all.n < 100000)
+		buf_add(&all, buf_str(&one));
+	assert_false(squeeze_undo(buf_str(&all), room, sizeof room));
+	assert_false(squeeze_undo(buf_str(&all), zeros, 1 << 20));
+	free(zeros);
+	buf_free(&one);
+	buf_free(&all);
+}
+
+/* ---- a store ---- */
+
+struct letter {
+	unsigned number;
+	size_t size;
+	uint64_t stored;
+	uint32_t checksum;
+	struct blob_writer blob;
+};
+
+static size_t size_of(unsigned number)
+{
+	return number % ALL >= SMALL ? LARGE_SIZE - number * 1000 : 600 + number % ALL * 1500;
+}
+
+static int deliver(struct txn *t, void *arg, struct err *err)
+{
+	struct letter *l = arg;
+	const struct delivery_rcpt rcpt = { .address = l->number < ALL ? STR("ann@example.org")
+								       : STR("bob@example.org") };
+	const struct delivery d = { .id = l->number + 1,
+		.any_sender = true,
+		.rcpts = &rcpt,
+		.rcpt_count = 1,
+		.body = { .size = l->size,
+			.stored = l->stored,
+			.blob = str_c(l->blob.name),
+			.checksum = l->checksum,
+			.facts = STR("facts") } };
+	uint32_t x, y;
+
+	return delivery_accept(t, &d, &x, &y, err);
+}
+
+static void put_blob(struct store *s, struct letter *l, struct str bytes, bool squeezed)
+{
+	struct err err;
+
+	assert_int_equal(blob_begin(s, &l->blob, &err), 0);
+	for (; bytes.n; bytes = str_from(bytes, 70000))
+		assert_int_equal(blob_add(&l->blob, str_head(bytes, 70000), &err), 0);
+	if (squeezed)
+		assert_int_equal(blob_squeeze(&l->blob, &err), 0);
+	assert_int_equal(blob_commit(&l->blob, &err), 0);
+	l->stored = l->blob.stored;
+	l->checksum = l->blob.checksum;
+}
+
+/* As the role does it. */
+static void send(struct store *s, unsigned number, bool squeezed)
+{
+	struct letter l = { .number = number, .size = size_of(number), .blob = { .fd = -1 } };
+	static char bytes[LARGE_SIZE];
+	struct str body = str_make(bytes, l.size);
+	struct buf out = BUF(LARGE_SIZE);
+	struct err err;
+
+	make(number, bytes, l.size);
+	if (l.size > DELIVERY_INLINE) {
+		put_blob(s, &l, body, squeezed);
+		body = STR("");
+	} else if (squeezed && squeeze(body, &out)) {
+		l.checksum = crc32c(0, body.p, body.n);
+		body = buf_str(&out);
+		l.stored = body.n;
+	}
+	if (change_with_body(s, deliver, &l, body, &err) < 0)
+		fail_msg("%s", err.msg);
+	blob_end(&l.blob);
+	buf_free(&out);
+}
+
+static struct store *open_small(int dir)
+{
+	const struct store_options o = { .segment_bytes = 128 << 10, .retention = -10 };
+
+	return open_store_with(dir, &o);
+}
+
+/* Ann's, and between hers Bob's, which nobody needs. */
+static struct store *store_with_mail(int dir, bool squeezed)
+{
+	struct store *s = open_small(dir);
+
+	add_account(s, "ann@example.org");
+	add_account(s, "bob@example.org");
+	for (unsigned i = 0; i < ALL; i++) {
+		send(s, i, squeezed);
+		send(s, ALL + i % SMALL, squeezed);
+		send(s, ALL + SMALL - 1 - i % SMALL, squeezed);
+	}
+	return s;
+}
+
+static uint64_t paying(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < ALL; i++)
+		n += (uint64_t)pays(i) + pays(i % SMALL) + pays(SMALL - 1 - i % SMALL);
+	return n;
+}
+
+struct place_asked {
+	unsigned number;
+	struct body_place place;
+};
+
+static int find_place(struct view *v, void *arg, struct err *err)
+{
+	struct place_asked *q = arg;
+	int64_t body = 0;
+
+	if (db_int(v->db, &body,
+		    "SELECT body FROM entry WHERE account = 1 AND mailbox = 1 AND uid = $1",
+		    DB_ARGS(DB_I(q->number + 1)), err) < 0)
+		return -1;
+	return body_find(v, (uint64_t)body, &q->place, err);
+}
+
+static struct body_place place_of(struct store *s, unsigned number)
+{
+	struct place_asked q = { .number = number };
+	struct err err;
+
+	if (look(s, find_place, &q, &err) < 0)
+		fail_msg("%s", err.msg);
+	return q.place;
+}
+
+struct reading {
+	unsigned number;
+	uint64_t offset;
+	uint32_t length;
+};
+
+static int read_some(struct view *v, void *arg, struct err *err)
+{
+	struct reading *q = arg;
+	struct buf out = BUF(1 << 20);
+	const size_t prefix = strlen("Return-Path: <>\r\nDelivered-To: ann@example.org\r\n");
+	const uint64_t left = size_of(q->number) - q->offset;
+	uint64_t size;
+	int r = entry_read(v, 1, 1, q->number + 1, prefix + q->offset, q->length, &out, &size, err);
+
+	for (size_t i = 0; r == 0 && i < out.n; i++)
+		assert_int_equal(out.p[i], byte_of(q->number, q->offset + i));
+	if (r == 0) {
+		assert_int_equal(out.n, left < q->length ? left : q->length);
+		assert_int_equal(size, prefix + size_of(q->number)); /* of the plain bytes */
+	}
+	buf_free(&out);
+	return r;
+}
+
+static int try_read(
+	struct store *s, unsigned number, uint64_t offset, uint32_t length, struct err *err)
+{
+	struct reading q = { number, offset, length };
+
+	return look(s, read_some, &q, err);
+}
+
+/* Those that pay are squeezed, or none is; all of them are right, in any piece. */
+static void assert_all_right(struct store *s, bool squeezed)
+{
+	struct err err;
+
+	for (unsigned i = 0; i < ALL; i++) {
+		const struct body_place p = place_of(s, i);
+
+		assert_int_equal(p.stored != 0, squeezed && pays(i));
+		assert_true(p.stored <= p.size - p.size / 8);
+		for (uint64_t at = size_of(i); at > 0;) {
+			at = at > 90001 ? at - 90001 : 0;
+			if (try_read(s, i, at, 90001, &err) < 0)
+				fail_msg("%u at %llu: %s", i, (unsigned long long)at, err.msg);
+		}
+	}
+	assert_space(s);
+}
+
+static void every_byte_comes_back_in_any_piece(void **state)
+{
+	struct store *s = store_with_mail(test_dir(state), true);
+
+	assert_all_right(s, true);
+	store_close(&s);
+	is_clean(test_dir(state));
+}
+
+static uint64_t bytes_of(struct store *s)
+{
+	int64_t n = 0;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(
+		db_int(s->reader_views[0].db, &n,
+			"SELECT sum(CASE WHEN stored <> 0 THEN stored ELSE size END) FROM body",
+			DB_NOARGS, &err),
+		1);
+	return (uint64_t)n;
+}
+
+static void what_is_there_already_changes_its_form_and_back(void **state)
+{
+	const int dir = test_dir(state);
+	struct store *s = store_with_mail(dir, false);
+	const uint64_t before = bytes_of(s);
+	struct err err = ERR_INIT;
+	uint64_t changed;
+
+	assert_all_right(s, false);
+	store_close(&s);
+	if (fsck_rewrite(dir, NULL, true, &changed, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(changed, paying());
+	is_clean(dir);
+	s = open_small(dir);
+	assert_all_right(s, true);
+	assert_true(bytes_of(s) < before - before / 8);
+	store_close(&s);
+	/* What is squeezed is so already, and what does not pay is asked again. */
+	assert_int_equal(fsck_rewrite(dir, NULL, true, &changed, &err), 0);
+	assert_int_equal(changed, 0);
+	assert_int_equal(fsck_rewrite(dir, NULL, false, &changed, &err), 0);
+	assert_int_equal(changed, paying());
+	s = open_small(dir);
+	assert_all_right(s, false);
+	assert_int_equal(bytes_of(s), before);
+	store_close(&s);
+	is_clean(dir);
+}
+
+/* T156: nothing is squeezed that the version before would have to read. */
+static void going_back_a_format_leaves_nothing_squeezed(void **state)
+{
+	const int dir = test_dir(state);
+	struct store *s = store_with_mail(dir, true);
+	struct err err = ERR_INIT;
+
+	store_close(&s);
+	if (fsck_go_back(dir, NULL, INDEX_VERSION - 1, &err) < 0)
+		fail_msg("%s", err.msg);
+	s = open_small(dir); /* and forth */
+	assert_all_right(s, false);
+	store_close(&s);
+	is_clean(dir);
+}
+
+static int run_purge(struct txn *t, void *arg, struct err *err)
+{
+	(void)arg;
+	return housekeeping_run(t, NULL, err);
+}
+
+static int run_expunge(struct txn *t, void *arg, struct err *err)
+{
+	struct range_list uids = RANGE_LIST, out = RANGE_LIST;
+	uint64_t modseq;
+	int r;
+
+	(void)arg;
+	range_list_add_range(&uids, 1, 2 * ALL);
+	r = entry_expunge(t, 2, 1, range_list_end(&uids), true, &out, &modseq, err);
+	range_list_free(&uids);
+	range_list_free(&out);
+	return r;
+}
+
+static struct compact_report expunge_and_compact(struct store *s)
+{
+	struct compact_report done = { 0 };
+	struct err err = ERR_INIT;
+
+	if (change(s, run_expunge, NULL, &err) < 0)
+		fail_msg("%s", err.msg);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(change(s, run_purge, NULL, &err), 0);
+	if (store_compact(s, &done, &err) < 0)
+		fail_msg("%s", err.msg);
+	return done;
+}
+
+static void compaction_leaves_them_squeezed_and_a_rebuild_knows(void **state)
+{
+	const int dir = test_dir(state);
+	struct store *s = store_with_mail(dir, true);
+	struct compact_report done;
+	struct buf before;
+
+	done = expunge_and_compact(s);
+	assert_true(done.moved > 0);
+	assert_all_right(s, true);
+	store_close(&s);
+	is_clean(dir);
+	show_index(dir, "index.db", &before);
+	/* From a snapshot and the log: row for row. */
+	run_fsck(dir, false, true);
+	must_show(dir, &before);
+	/* From what the records say alone. */
+	drop_index(dir);
+	drop_snapshots(dir);
+	run_fsck(dir, false, true);
+	is_clean(dir);
+	s = open_small(dir);
+	assert_all_right(s, true);
+	store_close(&s);
+	buf_free(&before);
+}
+
+static void a_replay_of_the_whole_log_gives_the_same_index(void **state)
+{
+	const int dir = test_dir(state);
+	struct store *s = store_with_mail(dir, true);
+	struct buf before;
+
+	store_close(&s);
+	show_index(dir, "index.db", &before);
+	drop_index(dir);
+	s = open_small(dir);
+	assert_all_right(s, true);
+	store_close(&s);
+	must_show(dir, &before);
+	buf_free(&before);
+}
+
+/* With the setting on, what compaction copies is squeezed. */
+static void compaction_squeezes_what_it_copies(void **state)
+{
+	const int dir = test_dir(state);
+	const struct store_options on = {
+		.segment_bytes = 128 << 10, .retention = -10, .compress = true
+	};
+	struct store *s = store_with_mail(dir, false);
+	unsigned squeezed = 0;
+
+	store_close(&s);
+	s = open_store_with(dir, &on);
+	assert_true(expunge_and_compact(s).moved > 0);
+	for (unsigned i = 0; i < ALL; i++) {
+		struct err err;
+
+		assert_true(pays(i) || place_of(s, i).stored == 0);
+		squeezed += place_of(s, i).stored != 0;
+		assert_int_equal(try_read(s, i, 0, 1 << 20, &err), 0);
+	}
+	assert_true(squeezed > 0);
+	assert_space(s);
+	store_close(&s);
+	is_clean(dir);
+}
+
+static void a_backup_has_them_and_is_verified(void **state)
+{
+	const int dir = test_dir(state);
+	int data, to, other;
+	struct backup_mark mark = { 0 };
+	struct backup_result r = { 0 };
+	const struct fsck_options o = { 0 };
+	struct fsck_result found;
+	struct err err = ERR_INIT;
+	struct store *s;
+
+	mkdirat(dir, "data", 0700), mkdirat(dir, "backup", 0700), mkdirat(dir, "other", 0700);
+	data = openat(dir, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	to = openat(dir, "backup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	other = openat(dir, "other", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	s = store_with_mail(data, true);
+	store_hold(s);
+	if (backup_prepare(s, &mark, &err) < 0 || backup_make(data, to, &mark, 2, &r, &err) < 0)
+		fail_msg("%s", err.msg);
+	store_unhold(s);
+	store_close(&s);
+	if (backup_verify(to, 0, &o, &found, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(found.wrong, 0);
+	assert_int_equal(found.bodies, 3 * ALL);
+	if (backup_restore(to, 0, other, NULL, &r, &err) < 0)
+		fail_msg("%s", err.msg);
+	s = open_small(other);
+	assert_all_right(s, true);
+	store_close(&s);
+	close(data), close(to), close(other);
+}
+
+/* ---- what a disk does ---- */
+
+static int open_file(int dir, const struct body_place *p)
+{
+	char path[80];
+	int fd;
+
+	if (p->blob[0])
+		snprintf(path, sizeof path, "blob/%.2s/%s", p->blob, p->blob + 2);
+	else
+		snprintf(path, sizeof path, "log/%010llu.seg", (unsigned long long)p->segment);
+	fd = openat(dir, path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void spoil(int dir, const struct body_place *p, uint64_t at)
+{
+	int fd = open_file(dir, p);
+	char c[4];
+
+	assert_int_equal(pread(fd, c, sizeof c, (off_t)at), sizeof c);
+	for (size_t i = 0; i < sizeof c; i++)
+		c[i] = (char)~c[i];
+	assert_int_equal(pwrite(fd, c, sizeof c, (off_t)at), sizeof c);
+	close(fd);
+}
+
+static int count(struct view *v, void *arg, struct err *err)
+{
+	return body_count_damaged(v, arg, err);
+}
+
+static int nothing(struct txn *t, void *arg, struct err *err)
+{
+	(void)t, (void)arg, (void)err;
+	return 0;
+}
+
+static uint64_t damaged(struct store *s)
+{
+	uint64_t n = 0;
+	struct err err;
+
+	assert_int_equal(change(s, nothing, NULL, &err), 0);
+	assert_int_equal(look(s, count, &n, &err), 0);
+	return n;
+}
+
+/* T122: as with any other body, and fsck says the same. */
+static void a_rotten_one_is_refused_and_marked(void **state)
+{
+	const int dir = test_dir(state);
+	struct store *s = store_with_mail(dir, true);
+	struct err err;
+	unsigned spoilt = 0;
+
+	for (unsigned i = 0; i < ALL; i += 2) {
+		const struct body_place p = place_of(s, i);
+
+		if (!p.stored)
+			continue;
+		spoil(dir, &p, (p.blob[0] ? 0 : p.place) + p.stored * (i + 1) / (ALL + 2));
+		spoilt++;
+	}
+	assert_true(spoilt > SMALL / 3 + 1);
+	for (unsigned i = 0; i < ALL; i++) {
+		const bool right = i % 2 || !pays(i);
+
+		assert_int_equal(try_read(s, i, 0, 1 << 20, &err), right ? 0 : -1);
+		if (!right)
+			assert_int_equal(err.kind, ERR_DAMAGED);
+	}
+	assert_int_equal(damaged(s), spoilt);
+	for (unsigned i = 0; i < ALL; i += 2) /* known by now, whatever part is asked for */
+		if (pays(i))
+			assert_int_equal(try_read(s, i, size_of(i) - 1, 1, &err), -1);
+	store_close(&s);
+	assert_int_equal(run_fsck(dir, false, false).r.lost, spoilt);
+}
+
+/* The index says where and how long: what does not fit is damaged, and nothing is made room for
+ * that is larger than the message. */
+static void an_index_that_lies_is_no_way_around_the_checksum(void **state)
+{
+	const int dir = test_dir(state);
+	struct store *s = store_with_mail(dir, true);
+	struct err err;
+
+	store_close(&s);
+	sql(dir,
+		"UPDATE body SET stored = 1000000000000 WHERE id = (SELECT body FROM entry WHERE "
+		"account = 1 AND uid = 1);\n"
+		"UPDATE body SET stored = stored - 1 WHERE id = (SELECT body FROM entry WHERE "
+		"account = 1 AND uid = 2);\n"
+		"UPDATE body SET stored = 0 WHERE id = (SELECT body FROM entry WHERE account = 1 "
+		"AND uid = 3);\n"
+		"UPDATE body SET size = size + 1 WHERE id = (SELECT body FROM entry WHERE account "
+		"= 1 AND uid = 5);\n"
+		"UPDATE body SET stored = stored - 4 WHERE blob IS NOT NULL AND stored <> 0;\n");
+	s = open_small(dir);
+	for (unsigned i = 0; i < ALL; i++) {
+		const bool lie = i < 3 || i == 4 || (i >= SMALL && pays(i));
+
+		if (try_read(s, i, 0, 1 << 20, &err) != (lie ? -1 : 0))
+			fail_msg("%u: %s", i, err.msg);
+		assert_true(!lie || err.kind == ERR_DAMAGED);
+	}
+	store_close(&s);
+}
+
+/* The sums of the pieces can be made anew from them, the lengths cannot. */
+static void a_blob_that_has_lost_its_table_is_checked_all_the_same(void **state)
+{
+	const int dir = test_dir(state);
+	struct store *s = store_with_mail(dir, true);
+	const struct body_place sums = place_of(s, SMALL), lengths = place_of(s, SMALL + 1);
+	struct err err;
+
+	spoil(dir, &sums, sums.stored + 4 * 3);
+	assert_int_equal(try_read(s, SMALL, 300000, 61440, &err), 0);
+	spoil(dir, &lengths, lengths.stored + 4);
+	assert_int_equal(try_read(s, SMALL + 1, 300000, 1, &err), -1);
+	assert_int_equal(err.kind, ERR_DAMAGED);
+	assert_int_equal(damaged(s), 1);
+	store_close(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_does_not_get_smaller_by_an_eighth_stays),
+		cmocka_unit_test(a_frame_that_lies_about_its_size_is_none),
+		cmocka_unit_test(a_bomb_ends_where_the_room_ends),
+		TEST(every_byte_comes_back_in_any_piece),
+		TEST(what_is_there_already_changes_its_form_and_back),
+		TEST(going_back_a_format_leaves_nothing_squeezed),
+		TEST(compaction_leaves_them_squeezed_and_a_rebuild_knows),
+		TEST(a_replay_of_the_whole_log_gives_the_same_index),
+		TEST(compaction_squeezes_what_it_copies),
+		TEST(a_backup_has_them_and_is_verified),
+		TEST(a_rotten_one_is_refused_and_marked),
+		TEST(an_index_that_lies_is_no_way_around_the_checksum),
+		TEST(a_blob_that_has_lost_its_table_is_checked_all_the_same),
+	};
+
+	log_capture(test_quiet, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
