@@ -527,6 +527,7 @@ static int open_store(struct store_role *s, struct err *err)
 		.url = store_database_url(),
 		.standby = conf_bool(s->role->conf, CONF_STORE_STANDBY),
 		.changed = store_foreign_add,
+		.compress = !store_database_url() && conf_bool(s->role->conf, CONF_STORE_COMPRESS),
 		.segment_bytes = conf_u64(s->role->conf, CONF_STORE_SEGMENT),
 		.reserve_bytes = conf_u64(s->role->conf, CONF_STORE_RESERVE),
 		.retention = conf_duration(s->role->conf, CONF_STORE_RETENTION) / CLOCK_SEC,
@@ -539,6 +540,7 @@ static int open_store(struct store_role *s, struct err *err)
 		.fatal = fatal,
 		.arg = s };
 
+	s->squeezes = o.compress;
 	if (store_open(s->dir, &o, &s->store, err) < 0)
 		return -1;
 	return view_open(s->store, &s->view, err);

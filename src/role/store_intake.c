@@ -1,13 +1,16 @@
 /* Mail on its way in: bodies in credited pieces, recipients, and the commits that take them.
  *
  * A body of up to 256 KiB stays in memory and goes into the log with its record. A larger one is
- * written to a blob by a task of its own while it comes; credit is given as it is written. */
+ * written to a blob by a task of its own while it comes; credit is given as it is written. With
+ * store.compress both are squeezed by a worker, so neither the loop nor the writer pays for it. */
+#include "base/crc32c.h"
 #include "base/log.h"
 #include "role/store_private.h"
 #include "store/delivery.h"
 #include "store/directory.h"
 #include "store/names.h"
 #include "store/queue.h"
+#include "store/squeeze.h"
 #include "store/trace.h"
 
 #include <stdlib.h>
@@ -119,7 +122,7 @@ struct piece {
 	struct blob_writer *blob;
 	struct buf data;
 	struct store *store;
-	bool last;
+	bool last, squeezes;
 };
 
 static int write_piece(void *arg, struct err *err)
@@ -130,7 +133,9 @@ static int write_piece(void *arg, struct err *err)
 		return -1;
 	if (p->data.n && blob_add(p->blob, buf_str(&p->data), err) < 0)
 		return -1;
-	return p->last ? blob_commit(p->blob, err) : 0;
+	if (!p->last)
+		return 0;
+	return p->squeezes && blob_squeeze(p->blob, err) < 0 ? -1 : blob_commit(p->blob, err);
 }
 
 /* Write what has come, without holding up what comes meanwhile. */
@@ -167,7 +172,9 @@ static void blob_task(void *arg)
 {
 	struct intake *in = arg;
 	struct peer *peer = in->peer;
-	struct piece p = { .blob = &in->blob, .store = in->peer->s->store };
+	struct piece p = {
+		.blob = &in->blob, .store = in->peer->s->store, .squeezes = in->peer->s->squeezes
+	};
 	struct err err = ERR_INIT;
 
 	while (!in->aborted && !p.last) {
@@ -198,6 +205,63 @@ static void become_blob(struct intake *in)
 	}
 	in->busy = true;
 	in->peer->works++; /* the task needs it */
+}
+
+/* ---- bodies for the log ---- */
+
+struct squeezing {
+	struct str plain;
+	uint32_t checksum;
+	struct buf squeezed;
+};
+
+static int squeeze_body(void *arg, struct err *err)
+{
+	struct squeezing *q = arg;
+
+	(void)err;
+	q->checksum = crc32c(0, q->plain.p, q->plain.n);
+	(void)squeeze(q->plain, &q->squeezed);
+	return 0;
+}
+
+static void submit_inline(struct intake *in)
+{
+	in->commit->job.body = buf_str(&in->data);
+	submit_commit(in);
+}
+
+/* A failure is no reason not to take it: it stays as it came. */
+static void squeeze_task(void *arg)
+{
+	struct intake *in = arg;
+	struct peer *peer = in->peer;
+	struct squeezing q = { .plain = buf_str(&in->data), .squeezed = BUF(in->data.n) };
+	struct err ignored = ERR_INIT;
+
+	if (task_offload(squeeze_body, &q, &ignored) == 0 && q.squeezed.n) {
+		peer->s->buffered -= in->data.n - q.squeezed.n;
+		buf_free(&in->data);
+		in->data = q.squeezed;
+		in->stored = in->data.n;
+		in->checksum = q.checksum;
+	} else {
+		buf_free(&q.squeezed);
+	}
+	submit_inline(in);
+	store_peer_release(peer);
+}
+
+static void squeeze_first(struct intake *in)
+{
+	struct store_role *s = in->peer->s;
+	struct err ignored = ERR_INIT;
+
+	if (!s->squeezes || in->data.n < SQUEEZE_LEAST || in->failed.kind != ERR_NONE ||
+		task_spawn(s->role->group, "squeeze", squeeze_task, in, &ignored) < 0)
+		submit_inline(in);
+	else
+		in->peer->works++; /* the task needs it */
 }
 
 /* ---- what comes ahead of a commit ---- */
@@ -327,8 +391,10 @@ static void commit(struct work *w, uint32_t txn)
 		signal_raise(&in->wake);
 		return;
 	}
-	w->job.body = in->is_blob ? STR("") : buf_str(&in->data);
-	submit_commit(in);
+	if (in->is_blob)
+		submit_commit(in);
+	else
+		squeeze_first(in);
 }
 
 /* The body as it is now. A commit that is repeated after a restart comes without one: then only
@@ -346,6 +412,10 @@ static int body_of(struct work *w, uint64_t size, struct str facts, struct str r
 	if (in->is_blob) {
 		b->blob = str_c(in->blob.name);
 		b->checksum = in->blob.checksum;
+		b->stored = in->blob.stored;
+	} else if (in->stored) {
+		b->checksum = in->checksum;
+		b->stored = in->stored;
 	}
 	return 0;
 }

@@ -75,8 +75,10 @@ struct intake {
 	bool busy; /* its task runs */
 	struct signal wake;
 	struct blob_writer blob;
+	uint64_t stored; /* `data` is squeezed, to so many bytes; 0: it is as it came */
+	uint32_t checksum;
 	struct err failed;
-	struct work *commit; /* waits for the blob */
+	struct work *commit; /* waits for the blob, or for the squeezing */
 };
 
 struct work {
@@ -114,6 +116,7 @@ struct store_role {
 	pthread_mutex_t foreign_lock; /* guards: */
 	struct changes foreign;       /* what other nodes have committed and nobody was told */
 	struct greylist *greylist;    /* NULL unless it is in use */
+	bool squeezes;                /* bodies, before they are handed over */
 	bool closing, alarms_begun;
 };
 
