@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-enum { REPLAY_COMMIT = 1000, LAG_MS = 20, FLOOR_MAX = 32 << 20 };
+enum { REPLAY_COMMIT = 1000, LAG_MS = 50, FLOOR_MAX = 32 << 20 };
 
 /* So much of the reserve is for the index alone. Below it nothing is written at all: SQLite that
  * runs out of space in the middle of a transaction ends the process. */
