@@ -6,10 +6,13 @@
  *   deliver messages= batch= size= accounts=   into mailboxes; the writer's CPU for each
  *   raw messages= batch= size=                 the same bytes into the log alone
  *   one messages= size=                        one at a time, beside a bare append and flush
- *   read messages= size=                       bodies, beside a bare pread
+ *   read messages= size=                       bodies and messages, beside a bare pread
  *   big messages= rounds=                      into one account that holds so many, and into empty
- * ones queue messages= domains=                   for elsewhere; then a restart, leases and results
+ *                                              ones
+ *   queue messages= domains=                   for elsewhere; then a restart, leases and results
  *   purge messages=                            expunge them all at once; then remove the account
+ *   folder messages=                           list all of one
+ *   slow messages= stay_ms=                    deliver while somebody reads moments so long
  */
 #include "bench/store_bench.h"
 #include "base/clock.h"
@@ -619,7 +622,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(struct bench *b, int argc, char **argv);
 	} all[] = { { "deliver", do_deliver }, { "one", do_one }, { "read", do_read },
-		{ "big", do_big }, { "queue", bench_queue }, { "purge", bench_purge } };
+		{ "big", do_big }, { "queue", bench_queue }, { "purge", bench_purge },
+		{ "folder", bench_folder }, { "slow", bench_slow } };
 	static struct bench b;
 
 	if (argc > 2 && strcmp(argv[2], "raw") == 0) {
@@ -634,6 +638,7 @@ int main(int argc, char **argv)
 			return 0;
 		}
 	fprintf(stderr,
-		"usage: bench-store DIR deliver|raw|one|read|big|queue|purge [NAME=NUMBER ...]\n");
+		"usage: bench-store DIR deliver|raw|one|read|big|queue|purge|folder|slow "
+		"[NAME=NUMBER ...]\n");
 	return 64;
 }

@@ -31,8 +31,14 @@ void bench_deliver(struct bench *b, uint64_t messages, unsigned batch, size_t si
 int64_t bench_job(
 	struct bench *b, int (*run)(struct txn *t, struct store_job *job, struct err *err));
 
+/* KiB of this process, by a name of /proc/self/status. */
+unsigned long bench_memory(const char *name);
+
 /* store_bench_queue.c */
 void bench_queue(struct bench *b, int argc, char **argv);
 void bench_purge(struct bench *b, int argc, char **argv);
+/* store_bench_large.c */
+void bench_folder(struct bench *b, int argc, char **argv);
+void bench_slow(struct bench *b, int argc, char **argv);
 
 #endif

@@ -12,8 +12,7 @@
 
 enum { LEASES = 64, HOLDER = 7 };
 
-/* KiB of this process that are its own, by name of /proc/self/status. */
-static unsigned long memory(const char *name)
+unsigned long bench_memory(const char *name)
 {
 	FILE *f = fopen("/proc/self/status", "re");
 	unsigned long kib = 0;
@@ -114,7 +113,7 @@ void bench_queue(struct bench *b, int argc, char **argv)
 	bench_deliver(b, messages, 256, 1000);
 	printf("queue_us %.2f\n",
 		(double)(bench_cpu_of(b->s->writer) - cpu) / 1e3 / (double)messages);
-	printf("before_restart_kib %lu\n", memory("RssAnon:"));
+	printf("before_restart_kib %lu\n", bench_memory("RssAnon:"));
 	snprintf(path, sizeof path, "%s", b->path);
 	bench_close(b);
 	begin = clock_mono();
@@ -123,10 +122,10 @@ void bench_queue(struct bench *b, int argc, char **argv)
 	printf("accepting_ms %.1f\n", (double)(clock_mono() - begin) / 1e6);
 	bench_job(b, take_leases);
 	printf("leased_ms %.1f\nrestarted_kib %lu\n", (double)(clock_mono() - begin) / 1e6,
-		memory("RssAnon:"));
+		bench_memory("RssAnon:"));
 	bench_job(b, give_results);
 	work(b, (unsigned)bench_argument(argc, argv, "rounds", 300));
-	printf("after_kib %lu\n", memory("RssAnon:"));
+	printf("after_kib %lu\n", bench_memory("RssAnon:"));
 }
 
 /* ---- mail that goes ---- */
@@ -202,5 +201,5 @@ void bench_purge(struct bench *b, int argc, char **argv)
 	bench_deliver(b, messages, 256, 1000);
 	printf("remove_ms %.2f\n", (double)bench_job(b, remove_account) / 1e6);
 	purge_all(b);
-	printf("rss_kib %lu\n", memory("RssAnon:"));
+	printf("rss_kib %lu\n", bench_memory("RssAnon:"));
 }
