@@ -427,7 +427,7 @@ static void a_rotten_body_is_not_served(void **state)
 	close(fd);
 	s = open_store(state);
 	assert_int_equal(look(s, read_first, NULL, &err), -1);
-	assert_int_equal(err.kind, ERR_PERM);
+	assert_int_equal(err.kind, ERR_DAMAGED);
 	store_close(&s);
 }
 
