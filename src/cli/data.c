@@ -1,6 +1,7 @@
 #include "cli/data.h"
 
 #include "cli/cli_private.h"
+#include "cli/files.h"
 #include "conf/conf.h"
 
 #include <fcntl.h>
@@ -69,14 +70,28 @@ int cli_data_enter(struct cli *c, const char *path, struct err *err)
 	return -1;
 }
 
+/* What the operator names may be a link or a pipe; what a role has put there is a file or nothing.
+ */
+static int open_key(int dir, const char *name, struct err *err)
+{
+	struct stat st;
+	int fd;
+
+	if (dir != AT_FDCWD)
+		return files_open(dir, name, &st, err);
+	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? err_sys(err, "open", name) : fd;
+}
+
 int cli_copy_key(int from_dir, const char *from, int to_dir, const char *to, struct err *err)
 {
 	char key[KEY_MAX];
-	int in = openat(from_dir, from, O_RDONLY | O_CLOEXEC), out = -1, r = -1;
+	int in = open_key(from_dir, from, err), out = -1, r = -1;
 	ssize_t n = in >= 0 ? read(in, key, sizeof key) : -1;
 
-	if (n < 0) {
-		err_sys(err, "read", from);
+	if (n <= 0) {
+		if (in >= 0)
+			err_set(err, ERR_PERM, "%s cannot be read, or is empty", from);
 	} else {
 		out = openat(
 			to_dir, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -43,8 +43,8 @@ int export_read(struct export *x, const struct export_message *m, mbox_sink *sin
 /* May the others go on without this one? */
 static bool is_its_own(const struct err *err)
 {
-	return err->kind == ERR_PERM || err->kind == ERR_NOTFOUND || err->kind == ERR_EXISTS ||
-		err->kind == ERR_LIMIT;
+	return err->kind == ERR_PERM || err->kind == ERR_DAMAGED || err->kind == ERR_NOTFOUND ||
+		err->kind == ERR_EXISTS || err->kind == ERR_LIMIT;
 }
 
 static int one(struct export *x, const struct store_entry *e, struct err *err)

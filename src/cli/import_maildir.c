@@ -93,14 +93,20 @@ static bool take_uid(void *arg, struct str line)
 	return true;
 }
 
-static void read_lines(int dir, const char *name, files_line_fn *fn, void *arg)
+/* There need not be such a file. One that cannot be read is another matter: without it marks would
+ * be lost, and nobody would know. */
+static int read_lines(int dir, const char *name, files_line_fn *fn, void *arg, struct err *err)
 {
-	struct err ignored = ERR_INIT;
+	struct err why = ERR_INIT;
 	struct stat st;
-	int fd = files_open(dir, name, &st, &ignored);
+	int fd = files_open(dir, name, &st, &why);
 
 	if (fd >= 0)
-		(void)files_lines(fd, fn, arg, &ignored);
+		return files_lines(fd, fn, arg, err);
+	if (why.kind == ERR_NOTFOUND)
+		return 0;
+	*err = why;
+	return -1;
 }
 
 /* ---- messages ---- */
@@ -156,14 +162,19 @@ static int put(struct maildir *d, const struct message *m, uint64_t done, struct
 	return r;
 }
 
-static int messages(struct maildir *d, int dir, struct err *err)
+static int read_files(struct maildir *d, int dir, struct err *err)
+{
+	qsort_r(d->v, d->n, sizeof *d->v, by_unique, d);
+	if (read_lines(dir, "dovecot-uidlist", take_uid, d, err) < 0)
+		return -1;
+	qsort_r(d->v, d->n, sizeof *d->v, by_order, d);
+	return read_lines(dir, "dovecot-keywords", take_keyword, d, err);
+}
+
+static int messages(struct maildir *d, struct err *err)
 {
 	int r = 0;
 
-	qsort_r(d->v, d->n, sizeof *d->v, by_unique, d);
-	read_lines(dir, "dovecot-uidlist", take_uid, d);
-	qsort_r(d->v, d->n, sizeof *d->v, by_order, d);
-	read_lines(dir, "dovecot-keywords", take_keyword, d);
 	for (size_t i = 0; r == 0 && i < d->n; i++)
 		r = put(d, &d->v[i], i + 1, err);
 	return r;
@@ -189,6 +200,7 @@ static bool is_maildir(int dir)
 static int folder(struct import *im, int dir, struct str name, struct err *err)
 {
 	struct maildir *d = calloc(1, sizeof *d);
+	struct err why = ERR_INIT;
 	int r;
 
 	if (!d)
@@ -197,10 +209,12 @@ static int folder(struct import *im, int dir, struct str name, struct err *err)
 	d->dir[0] = open_part(im, dir, "cur");
 	d->dir[1] = open_part(im, dir, "new");
 	r = list(d, err);
-	if (r == 0)
+	if (r == 0 && read_files(d, dir, &why) < 0)
+		import_skip(im, name, why.msg);
+	else if (r == 0)
 		r = import_folder(im, name, d->n, false, err);
 	if (r == 1)
-		r = messages(d, dir, err) < 0 ? -1 : import_folder_end(im, err);
+		r = messages(d, err) < 0 ? -1 : import_folder_end(im, err);
 	for (int i = 0; i < 2; i++) {
 		files_list_free(&d->lists[i]);
 		if (d->dir[i] >= 0)
@@ -318,8 +332,11 @@ int import_maildir(struct import *im, int dir, struct err *err)
 	if (walk(im, dir, STR(""), 0, err) < 0)
 		return -1;
 	for (size_t i = 0; i < 2 && s.result == 0; i++) {
+		struct err why = ERR_INIT;
+
 		s.tabs = false;
-		read_lines(dir, files[i], take_subscription, &s);
+		if (read_lines(dir, files[i], take_subscription, &s, &why) < 0)
+			import_skip(im, str_c(files[i]), why.msg);
 	}
 	return s.result;
 }

@@ -18,10 +18,15 @@ bool seen_add(struct seen *s, uint64_t key)
 	if (s->n == s->cap) {
 		const size_t cap = s->cap ? 2 * s->cap : 256;
 		uint64_t *keys = reallocarray(s->keys, cap, sizeof *keys);
+		bool *taken;
 
 		if (!keys)
 			return false;
 		s->keys = keys;
+		taken = reallocarray(s->taken, cap, sizeof *taken);
+		if (!taken)
+			return false;
+		s->taken = taken;
 		s->cap = cap;
 	}
 	s->keys[s->n++] = key;
@@ -36,23 +41,21 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static bool sort(struct seen *s)
+static void sort(struct seen *s)
 {
-	free(s->taken);
-	s->taken = calloc(s->n, sizeof *s->taken);
-	if (!s->taken)
-		return false;
+	memset(s->taken, 0, s->n * sizeof *s->taken);
 	qsort(s->keys, s->n, sizeof *s->keys, compare);
 	s->sorted = true;
-	return true;
 }
 
 bool seen_take(struct seen *s, uint64_t key)
 {
 	size_t low = 0, high = s->n;
 
-	if (s->n == 0 || (!s->sorted && !sort(s)))
+	if (s->n == 0)
 		return false;
+	if (!s->sorted)
+		sort(s);
 	while (low < high) {
 		const size_t mid = low + (high - low) / 2;
 

@@ -19,7 +19,8 @@ struct seen {
 
 uint64_t seen_key(uint64_t size, int64_t received, uint32_t checksum);
 bool seen_add(struct seen *s, uint64_t key); /* false: out of memory */
-/* Was it there, and not taken yet? */
+/* Was it there, and not taken yet? Needs no memory: what is there is never taken for new. All are
+ * added before the first is taken. */
 bool seen_take(struct seen *s, uint64_t key);
 void seen_clear(struct seen *s);
 

@@ -115,7 +115,7 @@ static int give_contents(int dir, uint32_t uid, uint32_t gid, int depth, struct 
 		close(dir);
 		return err_sys(err, "read", "the data folder");
 	}
-	while (r == 0 && (e = readdir(d))) {
+	while (r == 0 && (errno = 0, e = readdir(d))) {
 		struct stat st;
 		int sub;
 
@@ -131,6 +131,8 @@ static int give_contents(int dir, uint32_t uid, uint32_t gid, int depth, struct 
 		r = sub < 0 ? err_sys(err, "open", e->d_name)
 			    : give_contents(sub, uid, gid, depth + 1, err);
 	}
+	if (r == 0 && errno)
+		r = err_sys(err, "read", "the data folder");
 	closedir(d);
 	return r;
 }

@@ -110,6 +110,12 @@ def test_under_load_what_was_answered_comes_back_elsewhere(start_demo, tmp_path)
     must(demo, "backup", backup)
     before = [mark for load in loads for mark in list(load.answered)]
     (tmp_path / "key").write_text("") # of everybody
+    seal = data_of(demo) + "/seal"
+    os.rename(seal, seal + ".aside")
+    os.symlink("/etc/passwd", seal)  # the key is the role's, and the command is root's
+    assert eilpost(demo, "backup", backup, "--seal", str(tmp_path / "stolen")).returncode != 0
+    assert not os.path.exists(tmp_path / "stolen")
+    os.rename(seal + ".aside", seal)
     out = must(demo, "backup", backup, "--seal", str(tmp_path / "key"))
     for load in loads:
         load.stop()

@@ -7,6 +7,7 @@ import pytest
 
 from conftest import ON_POSTGRES
 from mailbox_client import Imap, literals, plain
+from test_port import new_account, imap, rows, run
 from test_recipients import command
 
 
@@ -72,3 +73,28 @@ def test_what_has_rotted_is_refused_and_the_rest_is_served(start_demo, size):
     pop.quit()
     health = command(demo, "status", want=69)
     assert health["damaged"] == 1 and "damaged on disk" in health["alarm"]
+
+
+@pytest.mark.parametrize("form", ["maildir", "mbox", "eml"])
+def test_what_was_exported_is_not_lost_with_it(start_demo, tmp_path, form):
+    """The last message of an mbox is written again by the next export, unless that is the only copy by now."""
+    demo = start_demo()
+    demo.expect("store.rotten")
+    login = new_account(demo)
+    marks = [uuid.uuid4().hex for _ in range(2)]
+    with imap(demo, login) as box:
+        for mark in marks:
+            box.append("INBOX", plain(mark, mark + "\r\n" + ("x" * 70 + "\r\n") * 30))
+    where = tmp_path / "out"
+    assert run(demo, "export", login, "--folder", "INBOX", "--format", form, where).returncode == 0
+    flip(demo, f"\r\n{marks[1]}\r\n")
+    with imap(demo, login) as box:
+        box.append("INBOX", plain("third"))
+    done = run(demo, "export", login, "--folder", "INBOX", "--format", form, where)
+    assert done.returncode == (65 if form == "mbox" else 0), done.stderr
+    got = b"".join(f.read_bytes() for f in sorted(where.rglob("*")) if f.is_file()) if where.is_dir() \
+        else where.read_bytes()
+    assert all(got.count(mark.encode()) == 2 for mark in marks) and b"Subject: third" in got
+    # and of one that never went out the others do
+    done = run(demo, "export", login, "--folder", "INBOX", "--format", form, tmp_path / "late")
+    assert done.returncode == 65 and "message 2" in done.stderr, done.stderr

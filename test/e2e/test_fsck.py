@@ -1,4 +1,5 @@
 """eilpost fsck with the real program: nothing to say of what is whole, and what is broken is put right."""
+import contextlib
 import json
 import os
 import re
@@ -64,6 +65,32 @@ def test_a_running_server_is_looked_at_and_left_alone(demo):
     assert "The server is running" in done.stdout
     done = fsck(demo, "--repair")
     assert done.returncode == 75 and "stop it first" in done.stderr
+
+
+def files_of(folder):
+    return {os.path.relpath(os.path.join(where, name), folder): open(os.path.join(where, name), "rb").read()
+            for where, _, files in os.walk(folder) for name in files}
+
+
+@pytest.mark.embedded
+def test_after_a_kill_what_is_committed_is_seen_and_nothing_is_changed(start_demo):
+    """The write-ahead log of the index is hot: it is read, and stays as it is."""
+    demo = start_demo()
+    demo.expect(".")  # a kill is loud
+    fill(demo)
+    demo.kill()
+    before = files_of(data_of(demo))
+    assert len(before["index.db-wal"]) > 0
+    with contextlib.closing(sqlite3.connect(f"file:{data_of(demo)}/index.db?immutable=1", uri=True)) as db:
+        assert "mailbox" not in str(db.execute("SELECT name FROM sqlite_master").fetchall()) or \
+            db.execute("SELECT sum(messages) FROM mailbox").fetchone()[0] != 5  # it is only there
+    done = fsck(demo)
+    assert done.returncode == 0 and " bodies" in done.stdout, done.stdout + done.stderr
+    assert int(re.search(r"(\d+) bodies", done.stdout)[1]) >= 5
+    after = files_of(data_of(demo))
+    before.pop("index.db-shm", None), after.pop("index.db-shm", None)  # shared memory, nothing of it lasts
+    assert after == before
+    restart(demo)
 
 
 @pytest.mark.embedded

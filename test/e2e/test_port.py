@@ -197,6 +197,25 @@ def test_hostile_files_are_named_and_harm_nothing(demo, tmp_path):
         assert "secret" not in subjects(box, "INBOX")
 
 
+@pytest.mark.parametrize("name", ["dovecot-uidlist", "dovecot-keywords"])
+def test_a_folder_whose_marks_cannot_be_read_waits_until_they_can(demo, tmp_path, name):
+    """Else order or keywords would be lost, and another import would find everything there already."""
+    login = new_account(demo)
+    where = maildir(tmp_path / "m")
+    was = (where / name).read_bytes()
+    (where / name).unlink()
+    os.symlink(where / "subscriptions", where / name)
+    done = run(demo, "import", "--to", login, where)
+    assert done.returncode == 65 and re.search(rf"^INBOX: {name}.*left out", done.stderr, re.M), done.stderr
+    assert "INBOX" not in rows(json.loads(done.stdout)) and "Work" in rows(json.loads(done.stdout))
+    (where / name).unlink()
+    write(where / name, was)
+    assert rows(command(demo, "import", "--to", login, where))["INBOX"] == (4, 0, 0)
+    with imap(demo, login) as box:
+        assert subjects(box, "INBOX") == ["fourth", "third", "first", "second"]
+        assert [b"Work" in flags for _, flags, _ in content(box, "INBOX")] == [False, True, False, False]
+
+
 @pytest.mark.parametrize("killed", ["command", "store"])
 def test_an_import_that_was_killed_goes_on(start_demo, tmp_path, killed):
     demo = start_demo("store.segment=1MB")
