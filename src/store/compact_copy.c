@@ -160,6 +160,16 @@ static int pause_after(struct round *r, size_t bytes, int64_t took, struct err *
 	return err_set(err, ERR_CANCELED, "the store is closing");
 }
 
+static int look_for_entries(struct round *r, struct step *s, struct err *err)
+{
+	struct moved_refs *refs[STEP_JOBS];
+	size_t n = 0;
+
+	for (struct carry *c = s->first; c && n < STEP_JOBS; c = c->next)
+		refs[n++] = &c->refs;
+	return moved_refs_look(&r->view, refs, n, err);
+}
+
 static int run_step(struct round *r, struct step *s, struct err *err)
 {
 	const int64_t began = clock_mono();
@@ -168,6 +178,8 @@ static int run_step(struct round *r, struct step *s, struct err *err)
 
 	if (!s->first)
 		return 0;
+	if (look_for_entries(r, s, err) < 0)
+		return -1;
 	result = submit(r, s, err);
 	if (!wait_for(r, s))
 		return err_set(err, ERR_CANCELED, "the store has failed");

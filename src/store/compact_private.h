@@ -31,5 +31,7 @@ void moved_refs_free(struct moved_refs *m);
 /* From the effects of the record that the body lies in. */
 int moved_refs_gather(
 	struct view *v, uint64_t body, struct str effects, struct moved_refs *m, struct err *err);
+/* Entries that are no longer where those say: each account is gone through once for all of them. */
+int moved_refs_look(struct view *v, struct moved_refs *const *refs, size_t n, struct err *err);
 
 #endif

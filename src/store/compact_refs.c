@@ -3,16 +3,18 @@
 #include "store/compact_private.h"
 #include "store/pack.h"
 
+#include <stdlib.h>
+
 #define ID(x) DB_I((int64_t)(x))
 
 enum {
 	ROWS_MAX = 64 << 20,
 	FACTS_MAX = 1 << 20,
-	/* Where an email was moved to is found by looking through its account: not in large ones,
-	 * and not for many at once. Then the log alone says whose it is, and not in which mailbox.
-	 */
-	LOOK_MESSAGES = 20000,
-	LOOK_EMAILS = 20
+	/* Where an email was moved to is found by looking through its account, for a whole step at
+	 * once, but not through very many for one body. Of what came to more, the log alone says
+	 * whose it is, and not in which mailbox. */
+	LOOK_EMAILS = 100,
+	LOOK_AT_ONCE = 8
 };
 
 void moved_refs_init(struct moved_refs *m)
@@ -66,26 +68,20 @@ static int add_email(struct view *v, uint64_t body, uint64_t account, uint64_t e
 	" FROM " table " e LEFT JOIN mailbox m ON m.account = e.account AND m.id = e.mailbox "     \
 	"WHERE e.account = $1"
 
-static int put_entries(uint64_t account, struct rows *r, struct moved_refs *m, struct err *err)
+static void put_entry(uint64_t account, const struct rows *r, struct moved_refs *m)
 {
-	int got;
-
-	while ((got = rows_next(r, err)) == 1) {
-		effect_moved_entry_put(&m->entries,
-			&(struct effect_moved_entry){ .account = account,
-				.mailbox = (uint64_t)rows_int(r, 0),
-				.name = rows_str(r, 1),
-				.uid = (uint32_t)rows_int(r, 2),
-				.email = (uint64_t)rows_int(r, 3),
-				.received = rows_int(r, 4),
-				.saved = rows_int(r, 5),
-				.flags = (uint32_t)rows_int(r, 6),
-				.keywords = rows_str(r, 7),
-				.expunged = rows_int(r, 8) });
-		m->found++;
-	}
-	rows_free(&r);
-	return got;
+	effect_moved_entry_put(&m->entries,
+		&(struct effect_moved_entry){ .account = account,
+			.mailbox = (uint64_t)rows_int(r, 0),
+			.name = rows_str(r, 1),
+			.uid = (uint32_t)rows_int(r, 2),
+			.email = (uint64_t)rows_int(r, 3),
+			.received = rows_int(r, 4),
+			.saved = rows_int(r, 5),
+			.flags = (uint32_t)rows_int(r, 6),
+			.keywords = rows_str(r, 7),
+			.expunged = rows_int(r, 8) });
+	m->found++;
 }
 
 static int add_entry(struct view *v, uint64_t account, uint64_t mailbox, uint32_t uid,
@@ -96,44 +92,109 @@ static int add_entry(struct view *v, uint64_t account, uint64_t mailbox, uint32_
 			 " UNION ALL " COLUMNS("e.expunged") FROM(
 				 "ghost") " AND e.mailbox = $2 AND e.uid = $3 AND e.email = $4";
 	struct rows *r;
+	int got;
 
 	if (db_query(v->db, &r, sql, DB_ARGS(ID(account), ID(mailbox), DB_I(uid), ID(email)), err) <
 		0)
 		return -1;
-	return put_entries(account, r, m, err);
+	while ((got = rows_next(r, err)) == 1)
+		put_entry(account, r, m);
+	rows_free(&r);
+	return got;
 }
 
-/* In all mailboxes of its account. */
-static int look_for(
-	struct view *v, uint64_t account, uint64_t email, struct moved_refs *m, struct err *err)
-{
-	static const char sql[] = COLUMNS("0") FROM("entry") " AND e.email = $2 UNION ALL " COLUMNS(
-		"e.expunged") FROM("ghost") " AND e.email = $2";
-	int64_t messages = 0;
-	struct rows *r;
+/* ---- what has been moved or copied since ---- */
 
-	if (db_int(v->db, &messages, "SELECT messages FROM account WHERE id = $1",
-		    DB_ARGS(ID(account)), err) < 0)
-		return -1;
-	if (messages > LOOK_MESSAGES)
-		return 0;
-	if (db_query(v->db, &r, sql, DB_ARGS(ID(account), ID(email)), err) < 0)
-		return -1;
-	return put_entries(account, r, m, err);
-}
+struct wanted {
+	uint64_t account, email;
+	struct moved_refs *refs;
+};
+struct search {
+	struct wanted *v;
+	size_t n, cap;
+};
 
-static int look_for_all(struct view *v, struct moved_refs *m, struct err *err)
+static int want(struct search *l, struct moved_refs *m, struct err *err)
 {
 	struct str rows = buf_str(&m->emails);
 	struct effect_moved_email e;
+	struct wanted *v;
 
-	if (m->found >= m->links || m->email_count > LOOK_EMAILS)
-		return 0;
 	buf_clear(&m->entries);
-	while (effect_moved_email_next(&rows, &e))
-		if (look_for(v, e.account, e.id, m, err) < 0)
-			return -1;
+	m->found = 0;
+	while (effect_moved_email_next(&rows, &e)) {
+		if (l->n == l->cap) {
+			l->cap = l->cap ? 2 * l->cap : 64;
+			v = reallocarray(l->v, l->cap, sizeof *v);
+			if (!v)
+				return err_set(err, ERR_TEMP, "out of memory to copy a message");
+			l->v = v;
+		}
+		l->v[l->n++] = (struct wanted){ e.account, e.id, m };
+	}
 	return 0;
+}
+
+static int by_account(const void *a, const void *b)
+{
+	const struct wanted *x = a, *y = b;
+
+	return (x->account > y->account) - (x->account < y->account);
+}
+
+/* In all mailboxes of their account. */
+static int look_for(struct view *v, const struct wanted *w, size_t n, struct err *err)
+{
+#define ANY " AND e.email IN ($2, $3, $4, $5, $6, $7, $8, $9)"
+	static const char sql[] = COLUMNS("0") FROM("entry") ANY " UNION ALL " COLUMNS("e.expunged")
+		FROM("ghost") ANY;
+	struct db_val args[1 + LOOK_AT_ONCE] = { ID(w->account) };
+	struct rows *r;
+	int got;
+
+	for (size_t i = 0; i < LOOK_AT_ONCE; i++)
+		args[1 + i] = ID(w[i < n ? i : 0].email);
+	if (db_query(v->db, &r, sql, args, 1 + LOOK_AT_ONCE, err) < 0)
+		return -1;
+	while ((got = rows_next(r, err)) == 1)
+		for (size_t i = 0; i < n; i++)
+			if (w[i].email == (uint64_t)rows_int(r, 3))
+				put_entry(w->account, r, w[i].refs);
+	rows_free(&r);
+	return got;
+}
+
+static int look_for_all(struct view *v, const struct search *l, struct err *err)
+{
+	size_t n;
+
+	for (size_t i = 0; i < l->n; i += n) {
+		for (n = 1; n < LOOK_AT_ONCE && i + n < l->n; n++)
+			if (l->v[i + n].account != l->v[i].account)
+				break;
+		if (look_for(v, &l->v[i], n, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int moved_refs_look(struct view *v, struct moved_refs *const *refs, size_t n, struct err *err)
+{
+	struct search l = { .v = NULL };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (refs[i]->found < refs[i]->links && refs[i]->email_count <= LOOK_EMAILS)
+			r = want(&l, refs[i], err);
+	if (r == 0 && l.n) {
+		qsort(l.v, l.n, sizeof *l.v, by_account);
+		r = look_for_all(v, &l, err);
+	}
+	free(l.v);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (!buf_ok(&refs[i]->entries))
+			r = err_set(err, ERR_LIMIT, "a body in too many mailboxes");
+	return r;
 }
 
 static int add_queued(
@@ -253,7 +314,7 @@ int moved_refs_gather(
 	while (effect_next(&effects, &number, &fields))
 		if (of_effect(v, body, number, fields, m, err) < 0)
 			return -1;
-	if (look_for_all(v, m, err) < 0 || add_facts(v, body, m, err) < 0)
+	if (add_facts(v, body, m, err) < 0)
 		return -1;
 	if (buf_ok(&m->emails) && buf_ok(&m->entries) && buf_ok(&m->queued) && buf_ok(&m->facts))
 		return 0;
