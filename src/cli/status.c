@@ -99,8 +99,9 @@ static int show_troubles(const struct health *h, FILE *out)
 static int show_json(const struct health *h)
 {
 	struct table t = TABLE(true, "version", "started", "accounts", "domains", "emails",
-		"queued", "held", "oldest", "free_bytes", "log_bytes", "damaged", "read_only",
-		"alarm", "certificate_expires", "logins", "login_failures", "listeners");
+		"queued", "held", "oldest", "free_bytes", "log_bytes", "damaged", "stuck_segments",
+		"read_only", "alarm", "certificate_expires", "logins", "login_failures",
+		"listeners");
 
 	table_str(&t, h->master.version);
 	table_time(&t, h->master.started);
@@ -113,6 +114,7 @@ static int show_json(const struct health *h)
 	table_num(&t, h->store.free_bytes);
 	table_num(&t, h->store.log_bytes);
 	table_num(&t, h->store.damaged);
+	table_num(&t, h->store.stuck);
 	table_bool(&t, h->store.read_only);
 	table_str(&t, h->store.alarm);
 	table_time(&t, h->vault.earliest_expiry);

@@ -12,7 +12,7 @@
 
 #include "base/str.h"
 
-enum { TABLE_COLUMNS = 17 };
+enum { TABLE_COLUMNS = 18 };
 
 struct table {
 	bool json;

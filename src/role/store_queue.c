@@ -198,7 +198,7 @@ int store_do_queue_change(struct txn *t, struct store_job *job, struct err *err)
 }
 
 /* What the operator should look at although the store works. */
-static void add_alarms(char alarm[240], uint64_t damaged, uint64_t frozen)
+static void add_alarms(char alarm[240], uint64_t damaged, uint64_t stuck, uint64_t frozen)
 {
 	if (alarm[0])
 		return;
@@ -207,6 +207,11 @@ static void add_alarms(char alarm[240], uint64_t damaged, uint64_t frozen)
 			"%" PRIu64
 			" message%s damaged on disk and not shown: `eilpost fsck` says which",
 			damaged, damaged == 1 ? " is" : "s are");
+	else if (stuck)
+		snprintf(alarm, 240,
+			"%" PRIu64
+			" segment%s of the log cannot be compacted: `eilpost fsck` says why",
+			stuck, stuck == 1 ? "" : "s");
 	else if (frozen)
 		snprintf(alarm, 240,
 			"mail of %" PRIu64
@@ -228,12 +233,12 @@ int store_do_status(struct view *v, struct store_job *job, struct err *err)
 		body_count_damaged(v, &damaged, err) < 0)
 		return -1;
 	store_figures(v->store, &f);
-	add_alarms(f.alarm, damaged, frozen);
+	add_alarms(f.alarm, damaged, f.stuck_segments, frozen);
 	return ANSWER(store_status, .accounts = d.accounts, .domains = d.domains,
 		.emails = d.emails, .queued = queue.queued, .held = queue.held,
 		.oldest = queue.oldest, .free_bytes = f.free_bytes, .log_bytes = f.log_bytes,
-		.damaged = damaged, .commits = f.commits, .batches = f.batches,
-		.read_only = f.read_only, .alarm = str_c(f.alarm));
+		.damaged = damaged, .stuck = f.stuck_segments, .commits = f.commits,
+		.batches = f.batches, .read_only = f.read_only, .alarm = str_c(f.alarm));
 }
 
 static bool add_trace_row(void *arg, const struct trace_row *r)

@@ -79,17 +79,21 @@ int body_find(struct view *v, uint64_t body, struct body_place *p, struct err *e
 
 struct mark {
 	struct store_job job; /* first */
-	uint64_t body;
+	struct body_place where;
 };
 
+/* What has moved meanwhile was right when it was copied. */
 static int mark_damaged(struct txn *t, struct store_job *job, struct err *err)
 {
-	const struct effect_body_damaged e = { ((struct mark *)job)->body, t->now };
+	const struct body_place *was = &((struct mark *)job)->where;
+	const struct effect_body_damaged e = { was->body, t->now };
 	struct body_place p;
 
 	if (body_find(&t->view, e.id, &p, err) < 0)
 		return -1;
-	return p.damaged ? 0 : emit_body_damaged(t, &e, err);
+	if (p.damaged || p.segment != was->segment || p.place != was->place)
+		return 0;
+	return emit_body_damaged(t, &e, err);
 }
 
 static void mark_done(struct store_job *job)
@@ -99,18 +103,18 @@ static void mark_done(struct store_job *job)
 }
 
 /* Said once for each time it is met; what is marked already is not met again. */
-static int is_damaged(struct view *v, uint64_t body, struct err *err)
+static int is_damaged(struct view *v, const struct body_place *p, struct err *err)
 {
 	struct mark *m = calloc(1, sizeof *m);
 
-	log_event(LOG_ERROR, "store.rotten", L_U64("body", body));
+	log_event(LOG_ERROR, "store.rotten", L_U64("body", p->body));
 	if (m) {
 		*m = (struct mark){ .job = { .write = mark_damaged, .done = mark_done },
-			.body = body };
+			.where = *p };
 		if (!store_submit_own(v->store, &m->job))
 			free(m);
 	}
-	return err_set(err, ERR_DAMAGED, "body %" PRIu64 " is damaged on disk", body);
+	return err_set(err, ERR_DAMAGED, "body %" PRIu64 " is damaged on disk", p->body);
 }
 
 int body_count_damaged(struct view *v, uint64_t *n, struct err *err)
@@ -153,7 +157,7 @@ static int read_bytes(struct view *v, const struct body_place *p, uint64_t start
 {
 	int got = v->store->engine->body_read(v, p, start, room, n, err);
 
-	return got > 0 ? is_damaged(v, p->body, err) : got;
+	return got > 0 ? is_damaged(v, p, err) : got;
 }
 
 static int read_piece(
@@ -182,7 +186,7 @@ static int make_sums(struct view *v, const struct body_place *p, char *room, str
 	}
 	if (!buf_ok(sums))
 		return err_set(err, ERR_TEMP, "out of memory to read a message");
-	return all == p->checksum ? 0 : is_damaged(v, p->body, err);
+	return all == p->checksum ? 0 : is_damaged(v, p, err);
 }
 
 static int load_sums(struct view *v, const struct body_place *p, char *room, struct err *err)
@@ -224,7 +228,7 @@ static int load_piece(struct view *v, const struct body_place *p, uint64_t offse
 	if (!room || load_sums(v, p, room, err) < 0 || read_piece(v, p, start, room, err) < 0)
 		return -1;
 	if (!is_right(c, start / BLOB_PIECE, str_make(room, n)))
-		return is_damaged(v, p->body, err);
+		return is_damaged(v, p, err);
 	buf_grew(&c->bytes, n);
 	c->start = start;
 	return 0;
@@ -237,7 +241,7 @@ static int load_whole(struct view *v, const struct body_place *p, struct buf *ou
 	if (!room || read_bytes(v, p, 0, room, (size_t)p->size, err) < 0)
 		return -1;
 	if (crc32c(0, room, (size_t)p->size) != p->checksum)
-		return is_damaged(v, p->body, err);
+		return is_damaged(v, p, err);
 	buf_grew(out, (size_t)p->size);
 	return 0;
 }

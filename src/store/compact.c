@@ -16,6 +16,7 @@ enum {
 	AFTER_FAILURE = 60,
 	FILES_AT_ONCE = 256,
 	CHECKPOINT_TRIES = 20,
+	STUCK_SECONDS = 3600,
 	STUCK_MAX = 100000
 };
 
@@ -255,6 +256,15 @@ static int note_if_stuck(struct round *r, uint64_t segment, struct err *err)
 	return err_set(err, ERR_TEMP, "too many segments that cannot be emptied");
 }
 
+/* Whatever was in the way may be gone. */
+static void forget_stuck(struct compactor *c)
+{
+	if (clock_mono() < c->stuck_until)
+		return;
+	map_free(&c->stuck);
+	c->stuck_until = clock_after(STUCK_SECONDS * CLOCK_SEC);
+}
+
 /* 1: there is more to do. */
 static int one_segment(struct round *r, struct err *err)
 {
@@ -292,12 +302,15 @@ static int round_begin(struct store *s, struct round *r, bool hurry, struct err 
 
 static int run(struct round *r, struct err *err)
 {
+	struct compactor *c = &r->s->compactor;
 	int got = 1;
 
-	pthread_mutex_lock(&r->s->compactor.busy);
+	pthread_mutex_lock(&c->busy);
+	forget_stuck(c);
 	while (got == 1 && (r->hurry || compact_pause(r, 0)))
 		got = one_segment(r, err);
-	pthread_mutex_unlock(&r->s->compactor.busy);
+	atomic_store(&c->stuck_count, (unsigned)c->stuck.n);
+	pthread_mutex_unlock(&c->busy);
 	return got < 0 ? -1 : 0;
 }
 
@@ -391,18 +404,16 @@ static void tell(const struct compact_report *done)
 static void *compact(void *arg)
 {
 	struct store *s = arg;
-	struct err err = ERR_INIT;
 	int64_t pause = EVERY_SECONDS;
-	struct round r;
+	struct round r = { .s = s };
 
-	if (round_begin(s, &r, false, &err) < 0) {
-		log_event(LOG_WARN, "store.compact", L_ERR(&err));
-		return NULL;
-	}
 	while (compact_pause(&r, pause * CLOCK_SEC)) {
+		struct err err = ERR_INIT;
+
 		r.done = (struct compact_report){ 0 };
-		err = ERR_INIT;
-		pause = run(&r, &err) < 0 ? AFTER_FAILURE : EVERY_SECONDS;
+		pause = (r.db || round_begin(s, &r, false, &err) == 0) && run(&r, &err) == 0
+			? EVERY_SECONDS
+			: AFTER_FAILURE;
 		if (pause == AFTER_FAILURE && err.kind != ERR_CANCELED)
 			log_event(LOG_WARN, "store.compact", L_ERR(&err));
 		tell(&r.done);

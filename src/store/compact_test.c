@@ -358,6 +358,86 @@ static void a_damaged_body_stays_and_the_others_move(void **state)
 	store_close(&s);
 }
 
+static int run_mend(struct txn *t, void *arg, struct err *err)
+{
+	return emit_body_damaged(t, &(struct effect_body_damaged){ *(uint64_t *)arg, 0 }, err);
+}
+
+static unsigned stuck_segments(struct store *s)
+{
+	struct store_figures f;
+
+	store_figures(s, &f);
+	return f.stuck_segments;
+}
+
+/* One wrong byte, or what it was. */
+static void set_byte(int dir, const struct body_place *p, char c)
+{
+	char name[40];
+	int fd;
+
+	snprintf(name, sizeof name, "log/%010llu.seg", (unsigned long long)p->segment);
+	fd = openat(dir, name, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, &c, 1, (off_t)p->place + 100), 1);
+	close(fd);
+}
+
+static void what_could_not_be_emptied_is_tried_again_after_an_hour(void **state)
+{
+	struct store *s = store_with_mail(state);
+	struct body_place p = { .body = 5 };
+	struct err err;
+
+	expunge(s, 1, 100, 5);
+	assert_int_equal(look(s, find_body, &p, &err), 0);
+	set_byte(test_dir(state), &p, 'X');
+	assert_true(compact_now(s).moved >= 10);
+	assert_int_equal(stuck_segments(s), 1);
+	set_byte(test_dir(state), &p, byte_of(5, 100));
+	assert_int_equal(change(s, run_mend, &p.body, &err), 0);
+	assert_int_equal(compact_now(s).moved, 0);
+	assert_int_equal(stuck_segments(s), 1);
+	s->compactor.stuck_until = 0;
+	assert_int_equal(compact_now(s).moved, 1);
+	assert_int_equal(stuck_segments(s), 0);
+	assert_all_right(s, 40);
+	store_close(&s);
+}
+
+static int count_damaged(struct view *v, void *arg, struct err *err)
+{
+	return body_count_damaged(v, arg, err);
+}
+
+/* Somebody who reads an old moment finds the old place rotten; the body lives elsewhere. */
+static void what_rots_where_a_body_has_been_is_not_marked(void **state)
+{
+	struct store *s = store_with_mail(state);
+	struct body_place p = { .body = 5 };
+	struct err err = ERR_INIT;
+	uint64_t damaged = 1;
+	struct str bytes;
+	struct view v;
+
+	expunge(s, 60, 61, 0);
+	compact_now(s); /* nothing is left that waits for the old moment, so bodies move */
+	assert_int_equal(look(s, find_body, &p, &err), 0);
+	assert_int_equal(view_open(s, &v, &err), 0);
+	assert_int_equal(db_begin(v.db, &err), 0);
+	assert_int_equal(body_read(&v, 1, 0, &bytes, &err), 0);
+	expunge(s, 1, 100, 5);
+	assert_true(compact_now(s).moved > 0);
+	set_byte(test_dir(state), &p, 'X');
+	assert_int_equal(body_read(&v, 5, 0, &bytes, &err), -1);
+	assert_int_equal(err.kind, ERR_DAMAGED);
+	view_close(&v);
+	expunge(s, 10, 10, 0); /* a request behind the one that marks */
+	assert_int_equal(look(s, count_damaged, &damaged, &err), 0);
+	assert_int_equal(damaged, 0);
+	store_close(&s);
+}
+
 /* Many of them, and each is tried once. */
 static void a_round_ends_however_many_segments_cannot_be_emptied(void **state)
 {
@@ -595,6 +675,8 @@ int main(void)
 		TEST(what_a_backup_holds_stays),
 		TEST(an_old_moment_keeps_its_files),
 		TEST(a_damaged_body_stays_and_the_others_move),
+		TEST(what_could_not_be_emptied_is_tried_again_after_an_hour),
+		TEST(what_rots_where_a_body_has_been_is_not_marked),
 		TEST(a_round_ends_however_many_segments_cannot_be_emptied),
 		TEST(a_moved_body_says_whose_it_is),
 		TEST(a_power_cut_right_after_a_removal_misses_nothing),

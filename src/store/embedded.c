@@ -41,6 +41,7 @@ static int commit_replay(struct store *s, struct err *err)
 {
 	if (index_save(s, &s->at, err) < 0 || db_commit(s->index, err) < 0)
 		return -1;
+	space_committed(&s->space);
 	if (db_sqlite_wal_bytes(s->index) > s->options.wal_bytes / 4)
 		checkpoint_finish(s);
 	return 0;
@@ -215,6 +216,7 @@ static int embedded_settle(struct store *s, struct err *err)
 	if ((s->at.sequence != s->saved.sequence && index_save(s, &s->at, err) < 0) ||
 		db_commit(s->index, err) < 0)
 		return err_wrap(err, "commit the index");
+	space_committed(&s->space);
 	atomic_store(&s->behind, false);
 	checkpoint_consider(s);
 	return 0;

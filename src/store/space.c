@@ -111,9 +111,13 @@ int space_save(struct space *s, struct db *db, struct err *err)
 		if (save_one(db, &s->v[i], err) < 0)
 			return -1;
 	s->n = 0;
+	return 0;
+}
+
+void space_committed(struct space *s)
+{
 	space_give_blobs(s, buf_str(&s->blobs));
 	buf_clear(&s->blobs);
-	return 0;
 }
 
 void space_forget(struct space *s)

@@ -39,7 +39,8 @@ int space_add(struct space *s, uint64_t segment, int64_t bytes, int64_t bodies, 
 void space_blob_dropped(struct space *s, struct str name);
 
 int space_save(struct space *s, struct db *db, struct err *err); /* before the commit */
-void space_forget(struct space *s);                              /* the index was rolled back */
+void space_committed(struct space *s); /* what was saved; blobs that were dropped may go */
+void space_forget(struct space *s);    /* the index was rolled back */
 
 /* Not now. */
 void space_give_blobs(struct space *s, struct str names);

@@ -332,7 +332,8 @@ void store_job_free(struct store_job *job)
 void store_figures(struct store *s, struct store_figures *f)
 {
 	*f = (struct store_figures){ .commits = atomic_load(&s->commits),
-		.batches = atomic_load(&s->batches) };
+		.batches = atomic_load(&s->batches),
+		.stuck_segments = atomic_load(&s->compactor.stuck_count) };
 	s->engine->figures(s, f);
 }
 

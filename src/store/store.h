@@ -126,6 +126,7 @@ struct store_figures {
 	uint64_t free_bytes, log_bytes; /* 0 where there is no log of ours */
 	bool read_only;
 	enum store_standby standby; /* with `url` */
+	unsigned stuck_segments;    /* of the log: dead in part, and not to be compacted */
 	char alarm[240];            /* "" when all is well */
 };
 void store_figures(struct store *s, struct store_figures *f); /* any thread */

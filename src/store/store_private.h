@@ -53,7 +53,9 @@ struct compactor { /* compact.c */
 	pthread_cond_t cond;
 	pthread_mutex_t busy; /* one round at a time */
 	bool running, stop;
-	struct map stuck; /* segments that could not be emptied */
+	struct map stuck;        /* segments that could not be emptied */
+	int64_t stuck_until;     /* clock_mono(): then they are tried again */
+	atomic_uint stuck_count; /* after the last round */
 };
 
 struct snapshots {                 /* snapshot.c */

@@ -192,6 +192,7 @@ static int follow(struct store *s, uint64_t until, struct err *err)
 {
 	struct follower *f = &s->follower;
 	struct slog_position at = f->at;
+	bool stop;
 	int n;
 
 	if (db_begin(f->db, err) < 0)
@@ -205,10 +206,11 @@ static int follow(struct store *s, uint64_t until, struct err *err)
 	}
 	pthread_mutex_lock(&f->lock);
 	f->at = at;
+	stop = f->stop;
 	pthread_mutex_unlock(&f->lock);
 	if (db_sqlite_wal_bytes(f->db) > WAL_MAX)
 		tidy(s);
-	return n == STEP;
+	return n == STEP && !stop;
 }
 
 /* It may be a moment behind: many records at once cost less. */
