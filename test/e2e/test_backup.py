@@ -133,6 +133,8 @@ def test_under_load_what_was_answered_comes_back_elsewhere(start_demo, tmp_path)
         assert now > validity
         queue = json.loads(must(again, "--json", "queue"))
         assert queue and {row["state"] for row in queue} == {"held"}
+        # trace.db is in no backup: it is made again from the log that is
+        assert len(json.loads(must(again, "--json", "trace", again.USER1))) > len(before)
         again.end_test()
         again.stop()
         assert eilpost(again, "fsck").returncode == 0
