@@ -7,6 +7,7 @@
  *   raw messages= batch= size=                 the same bytes into the log alone
  *   one messages= size=                        one at a time, beside a bare append and flush
  *   read messages= size=                       bodies and messages, beside a bare pread
+ *     deliver and read also with mail=FOLDER (files 0 to 63, each a message) and compress=1
  *   big messages= rounds=                      into one account that holds so many, and into empty
  *                                              ones
  *   queue messages= domains=                   for elsewhere; then a restart, leases and results
@@ -16,10 +17,12 @@
  */
 #include "bench/store_bench.h"
 #include "base/clock.h"
+#include "base/crc32c.h"
 #include "mail/facts.h"
 #include "store/body.h"
 #include "store/directory.h"
 #include "store/entry.h"
+#include "store/squeeze.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -40,7 +43,12 @@ struct one {
 /* Messages of a few shapes, with the facts that a front finds in them. */
 static struct shape {
 	struct buf text, facts;
+	struct buf squeezed; /* empty: it is stored as it is */
+	uint32_t checksum;
 } shapes[BENCH_SHAPES];
+
+static const char *letters; /* a folder whose files are messages, instead of those made up here */
+static bool compress;
 
 void bench_die(const struct err *err)
 {
@@ -122,6 +130,41 @@ static void make_text(struct buf *out, unsigned i, size_t size)
 	buf_addf(out, "--=_%08x_part--\r\n", i * 2654435761u);
 }
 
+/* The files are named 0, 1, 2, ... */
+static void read_text(struct buf *out, unsigned i)
+{
+	char name[300], *room = buf_room(out, SIZE_MAX_LOG);
+	FILE *f;
+
+	snprintf(name, sizeof name, "%s/%u", letters, i);
+	f = fopen(name, "r");
+	if (!f) {
+		perror(name);
+		exit(1);
+	}
+	buf_grew(out, fread(room, 1, SIZE_MAX_LOG, f));
+	fclose(f);
+}
+
+/* As the role does it, on another thread than the writer's. */
+static void squeeze_shapes(void)
+{
+	const int64_t cpu = bench_cpu_of(pthread_self());
+	size_t plain = 0, stored = 0;
+
+	for (unsigned i = 0; i < BENCH_SHAPES; i++) {
+		struct shape *s = &shapes[i];
+
+		s->checksum = crc32c(0, s->text.p, s->text.n);
+		(void)squeeze(buf_str(&s->text), &s->squeezed);
+		plain += s->text.n;
+		stored += s->squeezed.n ? s->squeezed.n : s->text.n;
+	}
+	printf("squeeze_us %.2f\nplain %.0f\nstored %.0f\n",
+		(double)(bench_cpu_of(pthread_self()) - cpu) / 1e3 / BENCH_SHAPES,
+		(double)plain / BENCH_SHAPES, (double)stored / BENCH_SHAPES);
+}
+
 static void make_shapes(size_t size)
 {
 	struct err err = ERR_INIT;
@@ -131,10 +174,15 @@ static void make_shapes(size_t size)
 
 		buf_free(&s->text);
 		buf_free(&s->facts);
+		buf_free(&s->squeezed);
 		s->text = BUF(SIZE_MAX_LOG);
 		s->facts = BUF(FACTS_MAX);
-		make_text(&s->text, i, size);
-		buf_cut(&s->text, size < s->text.n && size > 2000 ? size : s->text.n);
+		s->squeezed = BUF(SIZE_MAX_LOG);
+		if (letters)
+			read_text(&s->text, i);
+		else
+			make_text(&s->text, i, size);
+		buf_cut(&s->text, !letters && size < s->text.n && size > 2000 ? size : s->text.n);
 		if (facts_of(buf_str(&s->text), &s->facts, NULL, &err) < 0)
 			bench_die(&err);
 	}
@@ -180,7 +228,9 @@ static int deliver(struct txn *t, struct store_job *job, struct err *err)
 			      "\tby mail.example.org with ESMTPS id 0123456789abc;\r\n"
 			      "\tMon, 23 Nov 2026 00:00:00 +0000\r\n"),
 		.how = STR("mail-3.department.example.net[192.0.2.1] ESMTPS TLSv1.3, smtp"),
-		.body = { .size = job->body.n,
+		.body = { .size = s->text.n,
+			.stored = s->squeezed.n,
+			.checksum = s->checksum,
 			.facts = buf_str(&s->facts),
 			.refs = make_refs(o->id, refs) },
 		.rcpts = &rcpt,
@@ -301,11 +351,13 @@ void bench_accounts(struct bench *b, const char *prefix, unsigned n)
 
 static void submit(struct bench *b, struct one *o)
 {
+	const struct shape *s = &shapes[++b->id % BENCH_SHAPES];
+
 	o->b = b;
-	o->id = o->job.call = ++b->id;
+	o->id = o->job.call = b->id;
 	o->job.write = deliver;
 	o->job.lazy = true; /* as the store role does */
-	o->job.body = buf_str(&shapes[o->id % BENCH_SHAPES].text);
+	o->job.body = buf_str(s->squeezed.n ? &s->squeezed : &s->text);
 	o->job.answer.max = 64;
 	store_submit(b->s, &o->job);
 }
@@ -318,6 +370,8 @@ void bench_deliver(struct bench *b, uint64_t messages, unsigned batch, size_t si
 
 	if (shaped != size)
 		make_shapes(size);
+	if (shaped != size && compress)
+		squeeze_shapes();
 	shaped = size;
 	for (; sent < batch && sent < messages; sent++)
 		submit(b, &all[sent]);
@@ -539,13 +593,15 @@ static double time_preads(
 	for (size_t i = 0; i < n * repeat; i++) {
 		const struct body_place *p = &all[i % n].place;
 
-		if (p->segment >= SEGMENTS_MAX || p->size > size)
+		const size_t length = p->stored ? p->stored : p->size;
+
+		if (p->segment >= SEGMENTS_MAX || length > size)
 			exit(1);
 		if (!fds[p->segment]) {
 			snprintf(name, sizeof name, "log/%010" PRIu64 ".seg", p->segment);
 			fds[p->segment] = openat(b->dir, name, O_RDONLY | O_CLOEXEC);
 		}
-		if (pread(fds[p->segment], room, p->size, (off_t)p->place) != (ssize_t)p->size)
+		if (pread(fds[p->segment], room, length, (off_t)p->place) != (ssize_t)length)
 			exit(1);
 	}
 	cpu = bench_cpu_of(pthread_self()) - cpu;
@@ -575,7 +631,7 @@ static void do_read(struct bench *b, int argc, char **argv)
 	found = time_reads(&v, all, n, repeat, read_found);
 	placed = time_reads(&v, all, n, repeat, read_place);
 	entry = time_reads(&v, all, n, repeat, read_entry);
-	bare = time_preads(b, all, n, repeat, 2 * size);
+	bare = time_preads(b, all, n, repeat, letters ? SIZE_MAX_LOG : 2 * size);
 	printf("read_us %.2f\nplaced_us %.2f\nentry_us %.2f\npread_us %.2f\n"
 	       "ratio %.2f\nplaced_ratio %.2f\n",
 		found, placed, entry, bare, found / bare, placed / bare);
@@ -626,6 +682,10 @@ int main(int argc, char **argv)
 		{ "folder", bench_folder }, { "slow", bench_slow } };
 	static struct bench b;
 
+	compress = bench_argument(argc, argv, "compress", 0) != 0;
+	for (int i = 3; i < argc; i++)
+		if (strncmp(argv[i], "mail=", 5) == 0)
+			letters = argv[i] + 5;
 	if (argc > 2 && strcmp(argv[2], "raw") == 0) {
 		do_raw(argv[1], argc - 3, argv + 3);
 		return 0;
