@@ -14,6 +14,8 @@ enum { RECORDS = 20000, SWEEP_SECONDS = 86400, GRACE_MS = 500, TRY_MS = 20 };
 #define WANTED(limit) ((limit) / 4)
 #define URGENT(limit) ((limit) / 2)
 #define NO_MORE(limit) ((limit) / 4 * 3)
+/* A large index takes long to copy: so often the limit may come in meanwhile. */
+#define WHILE_COPYING 8
 
 static void wait_until(struct checkpointer *c, int64_t when)
 {
@@ -186,9 +188,11 @@ static bool wait_for_restart(struct store *s, struct err *err)
 
 int checkpoint_make_room(struct store *s, struct err *err)
 {
+	const uint64_t wal = db_sqlite_wal_bytes(s->index), most = NO_MORE(s->options.wal_bytes);
 	struct err why = ERR_INIT;
 
-	if (db_sqlite_wal_bytes(s->index) < NO_MORE(s->options.wal_bytes) || restart(s, &why))
+	if (wal < most || (atomic_load(&s->snapshots.copying) && wal < most * WHILE_COPYING) ||
+		restart(s, &why))
 		return 0;
 	/* Waiting has not helped a moment ago: now it is the readers' turn. */
 	if (clock_mono() >= s->wait_again) {

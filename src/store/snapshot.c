@@ -273,10 +273,12 @@ static int make_held(struct store *s, struct db *db, struct snapshot *out, struc
 	int count, r = -1;
 
 	pthread_mutex_lock(&n->main_file);
+	atomic_store(&n->copying, true);
 	if (read_position(db, &segment, &sequence, err) == 0 && checkpoint_all(db, err) == 0 &&
 		have_space(s, err) == 0 &&
 		snapshot_copy(s->dir, n->fd, segment, sequence, out, err) == 0)
 		r = 0;
+	atomic_store(&n->copying, false);
 	pthread_mutex_unlock(&n->main_file);
 	count = snapshot_list(s->dir, kept, SNAPSHOTS_KEPT, err);
 	if (r < 0 || count < 0)

@@ -62,6 +62,7 @@ struct snapshots {                 /* snapshot.c */
 	pthread_mutex_t main_file; /* of index.db: held by who changes it (checkpoints) or copies it
 				    */
 	int fd;                    /* of it */
+	atomic_bool copying;
 	pthread_mutex_t lock;
 	struct snapshot newest;
 	atomic_uint_fast64_t held; /* segment of the oldest kept */

@@ -1,6 +1,8 @@
 /* The write-ahead log of the index has a limit, whoever reads. */
 #include "base/clock.h"
+#include "db/sqlite.h"
 #include "store/store_help_test.h"
+#include "store/store_private.h"
 
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -144,6 +146,31 @@ static void reading_goes_on_while_mail_is_put_off(void **state)
 	store_close(&s);
 }
 
+/* Copying a large index takes longer than the write-ahead log takes to fill. */
+static void no_mail_is_put_off_while_a_snapshot_is_copied(void **state)
+{
+	struct store *s = open_small(state, CLOCK_SEC);
+	enum err_kind kind = ERR_NONE;
+	struct stat st = { 0 };
+
+	while (!snapshot_main_file_try(s))
+		;
+	atomic_store(&s->snapshots.copying, true);
+	assert_int_equal(deliver(s, 100, &kind), 100);
+	assert_int_equal(fstatat(test_dir(state), "index.db-wal", &st, 0), 0);
+	assert_true(st.st_size > LIMIT);
+	assert_true(deliver(s, MAILS, &kind) < MAILS); /* but there is an end of it */
+	assert_int_equal(kind, ERR_TEMP);
+	assert_int_equal(fstatat(test_dir(state), "index.db-wal", &st, 0), 0);
+	assert_true(st.st_size <= 8 * LIMIT);
+	atomic_store(&s->snapshots.copying, false);
+	snapshot_main_file_end(s);
+	s->options.wal_patience = 60 * CLOCK_SEC;
+	assert_int_equal(deliver(s, MAILS, &kind), MAILS);
+	assert_true(db_sqlite_wal_bytes(s->index) <= LIMIT);
+	store_close(&s);
+}
+
 /* Nor does a replay of all there is make it grow. */
 static void a_replay_keeps_to_the_limit(void **state)
 {
@@ -167,6 +194,7 @@ int main(void)
 		TEST(a_reader_that_does_not_end_stops_intake_at_the_limit),
 		TEST(a_job_that_reads_too_long_is_interrupted),
 		TEST(reading_goes_on_while_mail_is_put_off),
+		TEST(no_mail_is_put_off_while_a_snapshot_is_copied),
 		TEST(a_replay_keeps_to_the_limit),
 	};
 
