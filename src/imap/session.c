@@ -113,8 +113,9 @@ int imap_fault(struct imap_session *s, const struct err *why, struct err *err)
 	}
 	if (!faults[why->kind].code) {
 		log_event(LOG_INFO, "imap.unavailable", L_STR("rip", conn_peer(s->c)), L_ERR(why));
-		return imap_no(
-			s, "[UNAVAILABLE] ", "not possible at the moment, try again later", err);
+		/* Who has just waited in vain does not wait for news as well. */
+		tagged(s, "NO", "[UNAVAILABLE] ", "not possible at the moment, try again later");
+		return 0;
 	}
 	return imap_no(s, faults[why->kind].code, faults[why->kind].text, err);
 }
