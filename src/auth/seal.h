@@ -10,7 +10,13 @@
 #include "base/secret.h"
 
 /* Part of the stored form: never renumber. */
-enum seal_kind { SEAL_VERIFIER = 1, SEAL_TLS_KEY = 2, SEAL_PROVIDER = 3, SEAL_DKIM = 4 };
+enum seal_kind {
+	SEAL_VERIFIER = 1,
+	SEAL_TLS_KEY = 2,
+	SEAL_PROVIDER = 3,
+	SEAL_DKIM = 4,
+	SEAL_MARK = 5
+};
 
 enum { SEAL_EXTRA = 1 + 40 }; /* how much longer sealed bytes are */
 

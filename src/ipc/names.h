@@ -71,7 +71,8 @@ enum {
 	NOTE_BROKEN_OFF /* by the client; the same */
 };
 enum { DOMAIN_LOCAL = 1, DOMAIN_RELAY = 2 };
-enum { SECRET_VERIFIER = 1, SECRET_TLS_KEY, SECRET_PROVIDER, SECRET_DKIM };
+/* SECRET_MARK: no secret; the first that is put stays, and says whose key seals all the others. */
+enum { SECRET_VERIFIER = 1, SECRET_TLS_KEY, SECRET_PROVIDER, SECRET_DKIM, SECRET_MARK };
 enum { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_TEMP, DNS_BOGUS };
 
 /* Files the master passes (control_file). */

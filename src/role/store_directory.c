@@ -10,7 +10,8 @@ _Static_assert((int)DOMAIN_LOCAL == (int)STORE_DOMAIN_LOCAL &&
 	"kinds of domains are passed through");
 _Static_assert((int)SECRET_VERIFIER == (int)STORE_VERIFIER &&
 		(int)SECRET_TLS_KEY == (int)STORE_TLS_KEY &&
-		(int)SECRET_PROVIDER == (int)STORE_PROVIDER && (int)SECRET_DKIM == (int)STORE_DKIM,
+		(int)SECRET_PROVIDER == (int)STORE_PROVIDER &&
+		(int)SECRET_DKIM == (int)STORE_DKIM && (int)SECRET_MARK == (int)STORE_MARK,
 	"kinds of secrets are passed through");
 
 /* A malformed request costs the channel. True when it was one. */

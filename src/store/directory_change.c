@@ -470,6 +470,15 @@ int directory_alias_remove(struct txn *t, struct str address, struct err *err)
 int directory_secret_put(
 	struct txn *t, uint8_t kind, struct str name, struct str sealed, struct err *err)
 {
+	int64_t there = 0;
+
+	if (kind == STORE_MARK &&
+		db_int(t->view.db, &there,
+			"SELECT count(*) FROM secret WHERE kind = $1 AND name = $2",
+			DB_ARGS(DB_I(kind), DB_T(name)), err) < 0)
+		return -1;
+	if (there)
+		return 0; /* the first one stays */
 	if (sealed.n == 0)
 		return emit_secret_removed(t, &(struct effect_secret_removed){ kind, name }, err);
 	return emit_secret_put(t, &(struct effect_secret_put){ kind, name, sealed }, err);

@@ -7,7 +7,7 @@ enum { STORE_SEEN = 1, STORE_ANSWERED = 2, STORE_FLAGGED = 4, STORE_DELETED = 8,
 enum { STORE_FLAGS = 31 };
 enum { STORE_DRAFTS = 1, STORE_SENT = 2, STORE_JUNK = 4, STORE_TRASH = 8, STORE_ARCHIVE = 16 };
 enum { STORE_DOMAIN_LOCAL = 1, STORE_DOMAIN_RELAY = 2 };
-enum { STORE_VERIFIER = 1, STORE_TLS_KEY, STORE_PROVIDER, STORE_DKIM };
+enum { STORE_VERIFIER = 1, STORE_TLS_KEY, STORE_PROVIDER, STORE_DKIM, STORE_MARK };
 enum { STORE_NOTIFY_SUCCESS = 2 }; /* RFC 3461 4.1; the other bits only the courier reads */
 /* Of an address: what its account has to be asked before it gets mail. */
 enum { STORE_ADDRESS_DISABLED = 1, STORE_ADDRESS_QUOTA = 2 };
