@@ -87,11 +87,53 @@ static void a_node_that_stops_within_a_batch_holds_nobody_for_long(void **state)
 	store_job_free(&r.job);
 }
 
+static int mail_once(struct store *s, uint64_t id)
+{
+	struct mail_test m = { .id = id,
+		.sender = "them@example.net",
+		.to = "ann@example.org",
+		.body = "body",
+		.anywhere = true };
+	struct err err;
+
+	return change_with_body(s, run_mail, &m, STR("body"), &err) == 0 ? ERR_NONE : (int)err.kind;
+}
+
+/* Whichever statement is the first that finds no room; here that which every batch ends with. */
+static void a_database_without_room_refuses_and_goes_on_when_it_has_some(void **state)
+{
+	struct ears e = EARS;
+	struct store *s = open_node(server.url, test_dir(state), &e);
+	struct err err = ERR_INIT;
+	struct db *db = NULL;
+
+	add_account(s, "ann@example.org");
+	if (db_open(&db, server.url, DB_WRITE, &err) < 0 ||
+		db_exec(db,
+			"CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+			" RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$",
+			DB_NOARGS, &err) < 0 ||
+		db_exec(db,
+			"CREATE TRIGGER f BEFORE UPDATE ON log_position EXECUTE FUNCTION "
+			"full_disk()",
+			DB_NOARGS, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(mail_once(s, 1), ERR_FULL);
+	assert_int_equal(number("SELECT count(*) FROM entry"), 0);
+	assert_int_equal(db_exec(db, "DROP FUNCTION full_disk() CASCADE", DB_NOARGS, &err), 0);
+	db_close(&db);
+	assert_int_equal(mail_once(s, 1), ERR_NONE);
+	assert_int_equal(number("SELECT count(*) FROM entry"), 1);
+	assert_false(e.died);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_server_that_stops_ends_the_process_unanswered),
 		TEST(a_server_that_is_silent_is_noticed_without_anything_to_do),
+		TEST(a_database_without_room_refuses_and_goes_on_when_it_has_some),
 		TEST(a_node_that_stops_within_a_batch_holds_nobody_for_long),
 	};
 

@@ -132,8 +132,8 @@ static int run_once(
 	return 0;
 }
 
-/* The same, again after a conflict with another node. 1: again and again, nothing has happened, and
- * the jobs are back in the list. -1: fatal. */
+/* The same, again after a conflict with another node. 1: again and again, or the database has no
+ * room; nothing has happened, and the jobs are back in the list. -1: fatal. */
 static int run_batch(
 	struct store *s, struct store_job **jobs, struct job_list *done, struct err *err)
 {
@@ -142,11 +142,13 @@ static int run_batch(
 	for (unsigned tries = 0; tries < TRIES; tries++) {
 		job_list_init(done);
 		r = run_once(s, jobs, done, err);
-		if (r == 0 || !s->engine->undo || !db_conflict(s->index))
+		if (r == 0 || !s->engine->undo || (err->kind != ERR_FULL && !db_conflict(s->index)))
 			return r;
 		s->engine->undo(s);
 		*done->end = *jobs;
 		*jobs = done->first;
+		if (err->kind == ERR_FULL)
+			break;
 	}
 	return 1;
 }
