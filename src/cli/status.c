@@ -98,10 +98,11 @@ static int show_troubles(const struct health *h, FILE *out)
 
 static int show_json(const struct health *h)
 {
+	const uint64_t database = h->store.database_bytes;
 	struct table t = TABLE(true, "version", "started", "accounts", "domains", "emails",
-		"queued", "held", "oldest", "free_bytes", "log_bytes", "damaged", "stuck_segments",
-		"read_only", "alarm", "certificate_expires", "logins", "login_failures",
-		"listeners");
+		"queued", "held", "oldest", "free_bytes", "log_bytes", "database_bytes", "damaged",
+		"stuck_segments", "read_only", "alarm", "certificate_expires", "logins",
+		"login_failures", "listeners");
 
 	table_str(&t, h->master.version);
 	table_time(&t, h->master.started);
@@ -111,8 +112,10 @@ static int show_json(const struct health *h)
 	table_num(&t, h->store.queued);
 	table_num(&t, h->store.held);
 	table_time(&t, h->store.oldest);
-	table_num(&t, h->store.free_bytes);
-	table_num(&t, h->store.log_bytes);
+	/* A store has a disk and a log of its own, or a database. */
+	database ? table_none(&t) : table_num(&t, h->store.free_bytes);
+	database ? table_none(&t) : table_num(&t, h->store.log_bytes);
+	database ? table_num(&t, database) : table_none(&t);
 	table_num(&t, h->store.damaged);
 	table_num(&t, h->store.stuck);
 	table_bool(&t, h->store.read_only);
@@ -144,8 +147,11 @@ static void show_roles(const struct health *h)
 
 static void show_figures(const struct health *h)
 {
-	struct table t = TABLE(false, "version", "started", "accounts", "domains", "emails",
+	const struct table own = TABLE(false, "version", "started", "accounts", "domains", "emails",
 		"waiting to be sent", "held", "free disk space", "log", "listening on");
+	const struct table shared = TABLE(false, "version", "started", "accounts", "domains",
+		"emails", "waiting to be sent", "held", "database", "listening on");
+	struct table t = h->store.database_bytes ? shared : own;
 
 	table_str(&t, h->master.version);
 	table_time(&t, h->master.started);
@@ -154,8 +160,12 @@ static void show_figures(const struct health *h)
 	table_num(&t, h->store.emails);
 	table_num(&t, h->store.queued);
 	table_num(&t, h->store.held);
-	table_bytes(&t, h->store.free_bytes);
-	table_bytes(&t, h->store.log_bytes);
+	if (h->store.database_bytes) {
+		table_bytes(&t, h->store.database_bytes);
+	} else {
+		table_bytes(&t, h->store.free_bytes);
+		table_bytes(&t, h->store.log_bytes);
+	}
 	table_str(&t, h->master.listeners);
 	table_end_single(&t);
 	putchar('\n');

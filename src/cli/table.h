@@ -4,15 +4,15 @@
  *	table_str(&t, login);  table_str(&t, name);          one cell after another, row by row
  *	table_end(&t);                                       prints and frees
  *
- * Control characters in cells are shown as '?' to people and escaped in JSON. At most 17 columns
- *and 64 MiB.
+ * Control characters in cells are shown as '?' to people and escaped in JSON. At most 19 columns
+ * and 64 MiB.
  */
 #ifndef CLI_TABLE_H
 #define CLI_TABLE_H
 
 #include "base/str.h"
 
-enum { TABLE_COLUMNS = 18 };
+enum { TABLE_COLUMNS = 19 };
 
 struct table {
 	bool json;

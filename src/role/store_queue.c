@@ -225,20 +225,22 @@ int store_do_status(struct view *v, struct store_job *job, struct err *err)
 	struct directory_figures d;
 	struct queue_figures queue;
 	struct store_figures f;
-	uint64_t frozen = 0, damaged = 0;
+	uint64_t frozen = 0, damaged = 0, database = 0;
 	ASKED(store_status, q);
 
 	if (directory_figures(v, &d, err) < 0 || queue_figures(v, &queue, err) < 0 ||
 		(queue.held && sending_frozen_accounts(v, &frozen, err) < 0) ||
-		body_count_damaged(v, &damaged, err) < 0)
+		body_count_damaged(v, &damaged, err) < 0 ||
+		store_database_bytes(v, &database, err) < 0)
 		return -1;
 	store_figures(v->store, &f);
 	add_alarms(f.alarm, damaged, f.stuck_segments, frozen);
 	return ANSWER(store_status, .accounts = d.accounts, .domains = d.domains,
 		.emails = d.emails, .queued = queue.queued, .held = queue.held,
 		.oldest = queue.oldest, .free_bytes = f.free_bytes, .log_bytes = f.log_bytes,
-		.damaged = damaged, .stuck = f.stuck_segments, .commits = f.commits,
-		.batches = f.batches, .read_only = f.read_only, .alarm = str_c(f.alarm));
+		.database_bytes = database, .damaged = damaged, .stuck = f.stuck_segments,
+		.commits = f.commits, .batches = f.batches, .read_only = f.read_only,
+		.alarm = str_c(f.alarm));
 }
 
 static bool add_trace_row(void *arg, const struct trace_row *r)

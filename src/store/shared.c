@@ -355,6 +355,19 @@ static int shared_view_open(struct store *s, struct view *v, struct err *err)
 	return shared_connect(s, &v->db, DB_READ, err);
 }
 
+int store_database_bytes(struct view *v, uint64_t *bytes, struct err *err)
+{
+	int64_t n = 0;
+
+	*bytes = 0;
+	if (v->store->shared &&
+		db_int(v->db, &n, "SELECT pg_database_size(current_database())", DB_NOARGS, err) <
+			0)
+		return -1;
+	*bytes = (uint64_t)n;
+	return 0;
+}
+
 const struct engine engine_shared = {
 	.open = shared_open,
 	.start = shared_start,

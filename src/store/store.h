@@ -130,7 +130,9 @@ struct store_figures {
 	char alarm[240];            /* "" when all is well */
 };
 void store_figures(struct store *s, struct store_figures *f); /* any thread */
-bool store_has_room(struct store *s);                         /* above the reserve; any thread */
+/* With `url`: of the whole database on its server's disk; else 0. */
+int store_database_bytes(struct view *v, uint64_t *bytes, struct err *err);
+bool store_has_room(struct store *s); /* above the reserve; any thread */
 /* Does the index lack what lazy jobs have done? Then ask by a job. Any thread. */
 bool store_is_behind(struct store *s);
 /* The same, with a message of so many bytes added. */
