@@ -7,6 +7,8 @@ import time
 class Sink:
     def __init__(self):
         self.taken = []  # (sender, [recipients], message)
+        self.hold = None  # a threading.Event: who connects now is greeted when it is set
+        self.connections = 0
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -28,6 +30,9 @@ class Sink:
 
     def serve(self, s):
         sender, rcpts = "", []
+        self.connections += 1
+        if hold := self.hold:
+            hold.wait()
         with s, s.makefile("rwb") as f:
             def say(text):
                 f.write(text.encode() + b"\r\n")

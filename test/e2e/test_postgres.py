@@ -2,10 +2,12 @@
 machines with one database are one mail system."""
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import uuid
 
@@ -151,6 +153,111 @@ def test_who_cannot_commit_says_try_later(server, start_demo):
         assert not [m for m in demo.messages() if mark.encode() in m]
 
 
+def test_a_server_that_stops_without_a_word_is_as_good_as_gone(server, start_demo):
+    """T183: no connection is closed, and nobody waits for ever; mail is there once, whatever the server makes
+    of what it had been told before."""
+    demo = start_demo("store=" + server.fresh())
+    expect_away(demo)
+    mark = uuid.uuid4().hex
+    with Raw(demo, timeout=60) as c, Imap(demo, timeout=60).login() as box:
+        box.ok("SELECT INBOX")
+        c.hello()
+        c.envelope("x@else.test", demo.USER1)
+        assert c.cmd("DATA")[0] == 354
+        server.freeze()
+        c.send(mail(mark) + b".\r\n")
+        demo.wait_log("role.ended .*name=store", 40)
+        server.thaw()
+        assert c.code() == 250
+        assert any(re.match(rb"\* \d+ EXISTS", line) for line in box.ok("NOOP"))
+    assert sum(mark.encode() in m for m in demo.messages()) == 1
+
+
+@pytest.fixture
+def small_disk(server):
+    """A folder with 32 MiB of its own."""
+    folder = pathlib.Path(server.folder, "small")
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "none", str(folder)], check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+def test_a_full_disk_of_the_database_puts_mail_off_and_lets_it_be_read(small_disk, server, start_demo):
+    """T179: 452, and everything by itself when there is room again."""
+    (small_disk / "db").mkdir()
+    demo = start_demo("store=" + server.fresh(str(small_disk / "db")))
+    demo.expect("warn smtp|guard|error store.trace .*No space left")
+    sent = [f"before {n}" for n in range(5) if send(demo, f"before {n}", demo.USER1) == 250]
+    assert len(sent) == 5
+    with open(small_disk / "filler", "wb", buffering=0) as f:
+        with pytest.raises(OSError):
+            while True:
+                f.write(bytes(4096))
+    codes = [send_large(demo, f"full {n}", demo.USER1) for n in range(20)]
+    assert 452 in codes and set(codes) <= {250, 452}, codes
+    with Imap(demo).login() as box:
+        box.ok("SELECT INBOX")
+        assert any(b"before 0" in line for line in box.ok("FETCH 1 BODY.PEEK[]"))
+    assert not restarts(demo)
+    os.remove(small_disk / "filler")
+    wait_for(lambda: send(demo, "after", demo.USER1) == 250)
+    assert len(demo.messages()) == 5 + codes.count(250) + 1
+    assert command(demo, "status").returncode == 0
+
+
+def send_large(demo, mark, rcpt):
+    """As send(), of 100 KiB; 0 when it is refused before its end."""
+    with Raw(demo) as c:
+        c.hello()
+        assert c.cmd("MAIL FROM:<x@else.test>")[0] == 250
+        code = c.cmd(f"RCPT TO:<{rcpt}>")[0]
+        if code != 250:
+            return code
+        assert c.cmd("DATA")[0] == 354
+        c.send(mail(mark) + os.urandom(50000).hex().encode().replace(b"00", b"\r\n") + b"\r\n.\r\n")
+        return c.code()
+
+
+def certificate(folder, name):
+    """(a file with a certificate for 127.0.0.1 that signs itself, its text, its key's)"""
+    made = [str(folder / (name + end)) for end in (".crt", ".key")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=" + name,
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-out", made[0], "-keyout", made[1]],
+                   check=True, capture_output=True)
+    return (made[0], *(open(m).read() for m in made))
+
+
+def test_the_database_may_be_reached_by_tls_only_and_must_prove_itself(server, start_demo, tmp_path):
+    """T038: as shipped, in its sandbox; a server with another certificate gets nothing."""
+    url = server.fresh()
+    trusted, text, key = certificate(tmp_path, "right")
+    server.require_tls(text, key)
+    demo = start_demo(f"store={url}?sslmode=verify-full&sslrootcert={trusted}")
+    assert send(demo, "through tls", demo.USER1) == 250
+    assert len(demo.messages()) == 1
+    count = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'eilpost'"
+    assert int(server.sql(count + " AND ssl")) > 3
+    assert server.sql(count + " AND NOT ssl") == "0"
+    other, _, _ = certificate(tmp_path, "other")
+    wary = start_demo(f"store={url}?sslmode=verify-full&sslrootcert={other}", wait=False)
+    wary.expect("role.(failed|ended) .*name=store")
+    assert "certificate verify failed" in wary.wait_log("role.failed .*name=store")
+    wary.kill()
+
+
+def test_status_says_how_large_the_database_is(server, start_demo):
+    url = server.fresh()
+    demo = start_demo("store=" + url)
+    said = json.loads(command(demo, "--json", "status").stdout)
+    assert said["free_bytes"] is None and said["log_bytes"] is None
+    assert said["database_bytes"] > 1 << 20
+    text = command(demo, "status").stdout
+    assert re.search(r"^database +\d+\.\d MiB$", text, re.M), text
+    assert "free disk space" not in text
+
+
 def test_mail_that_only_one_machine_would_have_is_not_taken(server, start_demo):
     """T170: who asks for a standby gets no 250 without one; the rest goes on."""
     demo = start_demo("store=" + server.fresh(), "store.standby=on")
@@ -219,6 +326,26 @@ def test_another_sealing_key_is_refused(server, start_demo):
     assert "the sealing key of this machine (data/seal) is not the one of the database" in text
 
 
+def test_of_two_new_machines_with_keys_of_their_own_one_is_refused(server, start_demo):
+    """T167: whoever was first has made the database its own; the other has left nothing there."""
+    url = server.fresh()
+    two = [start_demo("store=" + url, wait=False) for _ in range(2)]
+    for d in two:
+        d.expect("role.(failed|ended)")
+    loser = wait_for(lambda: [d for d in two if d.process.poll() is not None], 60)[0]
+    winner = two[1 - two.index(loser)]
+    assert loser.process.wait() == 78
+    assert "the sealing key of this machine (data/seal) is not the one of the database" in "\n".join(loser.log_lines())
+    winner.wait_ready()
+    assert send(winner, "first", winner.USER1) == 250
+    assert len(winner.messages()) == 1
+    said = json.loads(command(winner, "--json", "status").stdout)
+    assert (said["accounts"], said["domains"], said["emails"]) == (2, 1, 1)
+    winner.stop()
+    winner.start()
+    assert len(winner.messages()) == 1
+
+
 @pytest.fixture
 def pair(server, start_demo):
     """Two machines, one database; mail for far.test goes to a sink."""
@@ -280,6 +407,32 @@ def test_two_couriers_take_from_one_queue_and_send_once(pair):
     wait_for(lambda: json.loads(command(b, "--json", "status").stdout)["queued"] == 0)
     time.sleep(0.2)
     assert len(sink.taken) == len(marks)
+
+
+def test_a_machine_that_was_stopped_and_goes_on_sends_nothing_twice(server, start_demo):
+    """T173, T174: after a minute its leases are the other's, and when it wakes up it knows."""
+    with Sink() as sink:
+        settings = ("store=" + server.fresh(), f"route.far.test=smtp://127.0.0.1:{sink.port}")
+        a = start_demo(*settings)
+        sink.hold = go_on = threading.Event()
+        assert submit(a, "once", "u@far.test") == 250
+        wait_for(lambda: sink.connections)
+        b = second(start_demo, a, *settings)
+        for d in (a, b):
+            expect_away(d)
+        a.expect("courier")
+        os.killpg(a.process.pid, signal.SIGSTOP)
+        sink.hold = None
+        sink.wait(1, 120)
+        os.killpg(a.process.pid, signal.SIGCONT)
+        go_on.set()
+        a.wait_log("other machines have taken this one for dead")
+        a.wait_log("role.ended .*name=store")
+        wait_for(lambda: command(a, "status").returncode == 0)
+        assert submit(a, "twice", "u@far.test") == 250
+        sink.wait(2)
+        assert sorted(re.search(rb"Subject: (\w+)", m)[1] for _, _, m in sink.taken) == [b"once", b"twice"]
+        assert json.loads(command(b, "--json", "status").stdout)["queued"] == 0
 
 
 def test_a_new_password_ends_sessions_on_the_other_machine(pair):

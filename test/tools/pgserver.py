@@ -60,6 +60,7 @@ class Server:
         self.port = port or free_port()
         self.databases = 0
         self.process = None
+        self.frozen = []
         self.settings = ["listen_addresses=127.0.0.1", f"port={self.port}",
                          f"unix_socket_directories={self.folder}", "max_connections=200",
                          "shared_buffers=64MB", "wal_level=replica", "max_wal_senders=8",
@@ -113,11 +114,14 @@ class Server:
             raise RuntimeError(f"{text}: {r.stderr}")
         return r.stdout.strip()
 
-    def fresh(self):
-        """The URL of a new empty database."""
+    def fresh(self, where=""):
+        """The URL of a new empty database. where: an empty folder to keep it in."""
         self.databases += 1
         name = f"mail{self.databases}"
-        self.sql(f"CREATE DATABASE {name}")
+        if where:
+            shutil.chown(where, *[pwd.getpwnam("postgres").pw_uid] * 2 if os.geteuid() == 0 else [None, None])
+            self.sql(f"CREATE TABLESPACE {name} LOCATION '{where}'")
+        self.sql(f"CREATE DATABASE {name}" + (f" TABLESPACE {name}" if where else ""))
         return self.url(name)
 
     def url(self, name, *others):
@@ -131,6 +135,34 @@ class Server:
         with open(self.folder + "/data/pg_hba.conf", "w") as f:
             f.write("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
         self.sql("SELECT pg_reload_conf()")
+
+    def require_tls(self, certificate, key):
+        """Over TCP from now on; files in the form of PEM."""
+        for name, text in (("server.crt", certificate), ("server.key", key)):
+            path = f"{self.folder}/data/{name}"
+            with open(path, "w") as f:
+                f.write(text)
+            os.chmod(path, 0o600)
+            if os.geteuid() == 0:
+                shutil.chown(path, "postgres")
+        with open(self.folder + "/data/pg_hba.conf", "w") as f:
+            f.write("local all all trust\nhostssl all all 127.0.0.1/32 trust\n")
+        self.sql("ALTER SYSTEM SET ssl = on")
+        self.sql("SELECT pg_reload_conf()")
+
+    def freeze(self):
+        """It stops without a word: no connection is closed, and new ones get no answer."""
+        self.frozen = [self.process.pid]
+        os.kill(self.process.pid, signal.SIGSTOP)
+        for pid in self.children():
+            os.kill(pid, signal.SIGSTOP)
+            self.frozen.append(pid)
+
+    def thaw(self):
+        for pid in reversed(self.frozen):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self.frozen = []
 
     def standby(self, safe=False, port=None):
         return Server(safe, copy_of=self, port=port)
@@ -171,6 +203,7 @@ class Server:
         """SIGINT: connections are ended and everything is written."""
         if self.process is None or self.process.poll() is not None:
             return
+        self.thaw()
         self.process.send_signal(how)
         try:
             self.process.wait(START_SECONDS)
