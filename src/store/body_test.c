@@ -1,5 +1,6 @@
 /* Bodies come back as they came, or not at all. */
 #include "store/body.h"
+#include "store/compact.h"
 #include "store/store_help_test.h"
 
 #include <sys/stat.h>
@@ -277,12 +278,36 @@ static void a_blob_without_its_table_is_checked_all_the_same(void **state)
 	store_close(&s);
 }
 
+/* T122, T166: what nobody asks for is looked at all the same, and all the rest is right. */
+static void what_nobody_reads_is_looked_at_too(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = store_with_mail(state);
+	struct err err = ERR_INIT;
+
+	assert_int_equal(store_scrub(s, &err), 0);
+	assert_int_equal(damaged(s), 0);
+	flip_in_body(s, dir, 0);
+	flip_in_body(s, dir, ALL - 1);
+	for (unsigned i = 0; i < ALL; i++)
+		if (is_large(i)) {
+			flip_in_body(s, dir, i);
+			break;
+		}
+	assert_int_equal(store_scrub(s, &err), 0);
+	assert_int_equal(damaged(s), 3);
+	assert_int_equal(store_scrub(s, &err), 0); /* each is told once */
+	assert_int_equal(damaged(s), 3);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(of_a_hundred_rotten_messages_a_hundred_are_reported_and_none_is_served),
 		TEST(every_byte_can_be_read_in_any_piece),
 		TEST(a_blob_without_its_table_is_checked_all_the_same),
+		TEST(what_nobody_reads_is_looked_at_too),
 	};
 
 	log_capture(test_quiet, NULL);

@@ -328,6 +328,18 @@ int store_compact(struct store *s, struct compact_report *done, struct err *err)
 	return result;
 }
 
+int store_scrub(struct store *s, struct err *err)
+{
+	struct round r;
+	int result;
+
+	if (round_begin(s, &r, true, err) < 0)
+		return -1;
+	result = compact_scrub(&r, err);
+	round_end(&r);
+	return result;
+}
+
 /* ---- all of it in another form ---- */
 
 /* The next after `segment`. 1, 0, -1. */
@@ -411,7 +423,8 @@ static void *compact(void *arg)
 		struct err err = ERR_INIT;
 
 		r.done = (struct compact_report){ 0 };
-		pause = (r.db || round_begin(s, &r, false, &err) == 0) && run(&r, &err) == 0
+		pause = (r.db || round_begin(s, &r, false, &err) == 0) && run(&r, &err) == 0 &&
+				compact_scrub(&r, &err) == 0
 			? EVERY_SECONDS
 			: AFTER_FAILURE;
 		if (pause == AFTER_FAILURE && err.kind != ERR_CANCELED)

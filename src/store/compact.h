@@ -8,6 +8,8 @@
  * A file is removed only after a checkpoint that began when nothing in the index named it any more,
  * and only when neither the index, the trace nor a snapshot may want it for a replay.
  *
+ * The same thread reads bodies that nobody may read for years, to know what the disk has lost.
+ *
  * compact_start() and compact_stop() belong to the embedded engine. Failures are logged, and the
  * thread tries again later: what is dead costs space and nothing else.
  */
@@ -24,6 +26,10 @@ struct compact_report {
 
 /* Do now, without pauses, what there is to do; any thread. */
 int store_compact(struct store *s, struct compact_report *done, struct err *err);
+
+/* Read all bodies, so that those that have rotted are known. The thread does so, too, a little at a
+ * time (scrub.c). */
+int store_scrub(struct store *s, struct err *err);
 
 /* All bodies that are not damaged are squeezed where it pays, or all are as they are, from now on.
  * done->moved: those of which the form has changed. What they were takes its space until it is

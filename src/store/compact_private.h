@@ -13,10 +13,19 @@ struct round {
 	bool hurry;                                    /* no pauses */
 	enum { AS_SET, ALL_PLAIN, ALL_SQUEEZED } form; /* the last two: of no other bodies */
 	struct compact_report done;
+	struct {
+		bool begun, whole; /* this time from the first one on */
+		uint64_t next;     /* the body that was read last */
+		int64_t due;       /* clock_mono() */
+	} scrub;
 };
 
 /* Wait as the store's thread waits; false: it is time to stop. */
 bool compact_pause(struct round *r, int64_t ns);
+
+/* scrub.c: read the next bodies, so that damage is found. -1: one cannot be read, or it is time to
+ * stop; the next are tried by the next round. */
+int compact_scrub(struct round *r, struct err *err);
 
 /* Copy what lives in a segment to the head of the log. */
 int compact_segment(struct round *r, uint64_t segment, struct err *err);

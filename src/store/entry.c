@@ -232,7 +232,8 @@ int entry_digests(struct view *v, uint64_t account, uint64_t mailbox, uint32_t f
 		    "SELECT e.uid, b.checksum, e.size, e.received, b.size, m.prefix FROM entry e"
 		    " JOIN body b ON b.id = e.body LEFT JOIN email m ON e.prefix_size > 0"
 		    " AND m.account = e.account AND m.id = e.email"
-		    " WHERE e.account = $1 AND e.mailbox = $2 AND e.uid >= $3 ORDER BY e.uid",
+		    " WHERE e.account = $1 AND e.mailbox = $2 AND e.uid >= $3 AND b.damaged = 0"
+		    " ORDER BY e.uid",
 		    DB_ARGS(ID(account), ID(mailbox), DB_I(from)), err) < 0)
 		return -1;
 	while ((got = rows_next(r, err)) == 1) {

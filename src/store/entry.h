@@ -63,7 +63,8 @@ int entry_read(struct view *v, uint64_t account, uint64_t mailbox, uint32_t uid,
 	uint32_t length, struct buf *out, uint64_t *size, struct err *err);
 
 /* Enough to know a message again: the size and checksum (CRC-32C) of what entry_read() gives, and
- * its date. From uid `from` on, in order; the callback returns false when it has enough. */
+ * its date. Not of those known to be damaged: who has them brings them back. From uid `from` on, in
+ * order; the callback returns false when it has enough. */
 struct entry_digest {
 	uint32_t uid, checksum;
 	uint64_t size;

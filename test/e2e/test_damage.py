@@ -1,6 +1,8 @@
 """T122: a disk that forgets. What has rotted is not shown, and everything else is."""
 import glob
+import json
 import poplib
+import time
 import uuid
 
 import pytest
@@ -98,3 +100,26 @@ def test_what_was_exported_is_not_lost_with_it(start_demo, tmp_path, form):
     # and of one that never went out the others do
     done = run(demo, "export", login, "--folder", "INBOX", "--format", form, tmp_path / "late")
     assert done.returncode == 65 and "message 2" in done.stderr, done.stderr
+
+
+@pytest.mark.embedded
+def test_what_nobody_reads_is_told_and_comes_back_from_a_backup(start_demo, tmp_path):
+    """T166: the store reads its bodies by itself, a little at a time."""
+    demo = start_demo()
+    demo.expect("store.rotten")
+    mark = uuid.uuid4().hex
+    with Imap(demo).login() as box:
+        box.append("INBOX", plain("fine"))
+        box.append("INBOX", plain(mark, mark + "\r\n" + ("x" * 70 + "\r\n") * 30))
+    assert run(demo, "backup", tmp_path / "backup").returncode == 0
+    flip(demo, f"\r\n{mark}\r\n")
+    until = time.monotonic() + 60
+    while (done := run(demo, "status")).returncode == 0 and time.monotonic() < until:
+        pass
+    assert done.returncode == 69 and "1 message is damaged" in done.stderr, done.stdout + done.stderr
+    for back in (1, 0):  # what is damaged is not there
+        done = run(demo, "restore", tmp_path / "backup", "--account", demo.USER1)
+        assert [r["brought back"] for r in json.loads(done.stdout) if r["folder"] == "INBOX"] == [back], done.stderr
+    with Imap(demo).login() as box:
+        box.ok("SELECT INBOX")
+        assert body(box, 2)[0] == "NO" and mark.encode() in body(box, 3)[2]
