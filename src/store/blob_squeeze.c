@@ -145,7 +145,7 @@ static int read_piece(
 		return err_set(err, ERR_TEMP, "out of memory to read a message");
 	r = io_read(fd, path, p->at, there, p->length, err);
 	if (r == 0)
-		r = !squeeze_undo(str_make(there, p->length), room, n);
+		r = squeeze_undo(str_make(there, p->length), room, n, err);
 	buf_free(&squeezed);
 	return r;
 }

@@ -73,6 +73,7 @@ static int sum_squeezed(
 	struct reading *r, const struct body *b, const char *name, uint32_t *sum, struct err *err)
 {
 	char *room;
+	int got;
 
 	if (b->stored > PIECE || b->size > WHOLE_MAX)
 		return 1;
@@ -82,10 +83,9 @@ static int sum_squeezed(
 		return err_set(err, ERR_TEMP, "out of memory to read bodies");
 	if (io_read(r->fd, name, b->place, r->piece.p, (size_t)b->stored, err) < 0)
 		return -1;
-	if (!squeeze_undo(str_make(r->piece.p, (size_t)b->stored), room, (size_t)b->size))
-		return 1;
-	*sum = crc32c(0, room, (size_t)b->size);
-	return 0;
+	got = squeeze_undo(str_make(r->piece.p, (size_t)b->stored), room, (size_t)b->size, err);
+	*sum = got == 0 ? crc32c(0, room, (size_t)b->size) : 0;
+	return got;
 }
 
 static int sum_squeezed_blob(

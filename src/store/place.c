@@ -17,7 +17,7 @@ static int read_squeezed(
 		return err_set(err, ERR_TEMP, "out of memory to read a message");
 	r = slog_read(v->store->log, p->segment, p->place, there, (size_t)p->stored, err);
 	if (r == 0)
-		r = !squeeze_undo(str_make(there, (size_t)p->stored), room, n);
+		r = squeeze_undo(str_make(there, (size_t)p->stored), room, n, err);
 	buf_free(&squeezed);
 	return r;
 }

@@ -20,7 +20,15 @@ bool squeeze(struct str plain, struct buf *out)
 	return true;
 }
 
-bool squeeze_undo(struct str squeezed, char *room, size_t n)
+int squeeze_undo(struct str squeezed, char *room, size_t n, struct err *err)
 {
-	return ZSTD_decompress(room, n, squeezed.p, squeezed.n) == n;
+	/* All that is allocated: ZSTD_decompress() does not tell when there is no memory. */
+	ZSTD_DCtx *context = ZSTD_createDCtx();
+	size_t got;
+
+	if (!context)
+		return err_set(err, ERR_TEMP, "out of memory to read a message");
+	got = ZSTD_decompressDCtx(context, room, n, squeezed.p, squeezed.n);
+	ZSTD_freeDCtx(context);
+	return got != n;
 }

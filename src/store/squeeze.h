@@ -8,6 +8,7 @@
 #ifndef STORE_SQUEEZE_H
 #define STORE_SQUEEZE_H
 
+#include "base/err.h"
 #include "base/str.h"
 
 enum { SQUEEZE_LEAST = 512 }; /* what is shorter is not worth it */
@@ -16,7 +17,8 @@ enum { SQUEEZE_LEAST = 512 }; /* what is shorter is not worth it */
  * eighth would be saved. */
 bool squeeze(struct str plain, struct buf *out);
 
-/* Exactly n bytes. False: these are none that squeeze() has made of so many. */
-bool squeeze_undo(struct str squeezed, char *room, size_t n);
+/* Exactly n bytes. 0; 1 these are none that squeeze() has made of so many; -1 out of memory, which
+ * says nothing about them. */
+int squeeze_undo(struct str squeezed, char *room, size_t n, struct err *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include "store/backup.h"
 #include "store/body.h"
 #include "store/compact.h"
+#include "store/fail_test.h"
 #include "store/fsck_test.h"
 #include "store/squeeze.h"
 
@@ -60,28 +61,29 @@ static void a_frame_that_lies_about_its_size_is_none(void **state)
 {
 	static char text[20000], back[20001];
 	struct buf out = BUF(200000);
+	struct err err = ERR_INIT;
 	struct str frame;
 
 	(void)state;
 	make(1, text, sizeof text);
 	assert_true(squeeze(str_make(text, sizeof text), &out));
 	frame = buf_str(&out);
-	assert_true(squeeze_undo(frame, back, sizeof text));
+	assert_int_equal(squeeze_undo(frame, back, sizeof text, &err), 0);
 	assert_memory_equal(back, text, sizeof text);
 	back[100] = 'x';
-	assert_false(squeeze_undo(frame, back, 100));
+	assert_int_equal(squeeze_undo(frame, back, 100, &err), 1);
 	assert_int_equal(back[100], 'x'); /* not a byte behind the room */
-	assert_false(squeeze_undo(frame, back, sizeof text + 1));
+	assert_int_equal(squeeze_undo(frame, back, sizeof text + 1, &err), 1);
 	for (size_t n = 0; n < frame.n; n++)
-		assert_false(squeeze_undo(str_head(frame, n), back, sizeof text));
+		assert_int_equal(squeeze_undo(str_head(frame, n), back, sizeof text, &err), 1);
 	/* The size as the frame tells it, in its head. */
 	for (int bit = 0; bit < 8; bit++) {
 		out.p[5] = (char)(out.p[5] ^ 1 << bit);
-		assert_false(squeeze_undo(frame, back, sizeof text));
+		assert_int_equal(squeeze_undo(frame, back, sizeof text, &err), 1);
 		out.p[5] = (char)(out.p[5] ^ 1 << bit);
 	}
-	assert_false(squeeze_undo(STR(""), back, 1));
-	assert_false(squeeze_undo(STR("not a frame at all"), back, 18));
+	assert_int_equal(squeeze_undo(STR(""), back, 1, &err), 1);
+	assert_int_equal(squeeze_undo(STR("not a frame at all"), back, 18, &err), 1);
 	buf_free(&out);
 }
 
@@ -90,14 +92,15 @@ static void a_bomb_ends_where_the_room_ends(void **state)
 {
 	struct buf one = BUF(1 << 20), all = BUF(1 << 20);
 	char *zeros = calloc(1, 1 << 20), room[1000];
+	struct err err = ERR_INIT;
 
 	(void)state;
 	assert_true(squeeze(str_make(zeros, 1 << 20), &one));
 	assert_true(one.n < 200);
 	while (all.n < 100000)
 		buf_add(&all, buf_str(&one));
-	assert_false(squeeze_undo(buf_str(&all), room, sizeof room));
-	assert_false(squeeze_undo(buf_str(&all), zeros, 1 << 20));
+	assert_int_equal(squeeze_undo(buf_str(&all), room, sizeof room, &err), 1);
+	assert_int_equal(squeeze_undo(buf_str(&all), zeros, 1 << 20, &err), 1);
 	free(zeros);
 	buf_free(&one);
 	buf_free(&all);
@@ -617,6 +620,38 @@ static void a_blob_that_has_lost_its_table_is_checked_all_the_same(void **state)
 	store_close(&s);
 }
 
+/* Neither memory that is short nor a read that fails says anything about the bytes. */
+static void what_cannot_be_read_now_is_not_called_damaged(void **state)
+{
+	struct store *s = store_with_mail(test_dir(state), true);
+	const unsigned numbers[] = { 2, SMALL };
+	struct err err = ERR_INIT;
+	struct str bytes;
+	struct view v;
+	unsigned hits = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		const uint64_t body = place_of(s, numbers[i]).body;
+		bool hit = true;
+		int r;
+
+		for (long n = 1; hit; n++) {
+			assert_int_equal(view_open(s, &v, &err), 0);
+			fail_nth(n);
+			r = body_read(&v, body, 0, &bytes, &err);
+			hit = fail_hit();
+			hits += hit;
+			assert_true(r == 0 || err.kind != ERR_DAMAGED);
+			if (r == 0)
+				assert_int_equal(bytes.p[0], byte_of(numbers[i], 0));
+			view_close(&v);
+		}
+	}
+	assert_true(!FAIL_POSSIBLE || hits > 8);
+	assert_int_equal(damaged(s), 0);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -633,6 +668,7 @@ int main(void)
 		TEST(a_rotten_one_is_refused_and_marked),
 		TEST(an_index_that_lies_is_no_way_around_the_checksum),
 		TEST(a_blob_that_has_lost_its_table_is_checked_all_the_same),
+		TEST(what_cannot_be_read_now_is_not_called_damaged),
 	};
 
 	log_capture(test_quiet, NULL);
