@@ -1,5 +1,6 @@
 #include "work.h"
 
+#include "base/crc32c.h"
 #include "store/blob.h"
 #include "store/delivery.h"
 #include "store/directory.h"
@@ -7,6 +8,7 @@
 #include "store/mailbox.h"
 #include "store/names.h"
 #include "store/queue.h"
+#include "store/squeeze.h"
 #include "store/undelete.h"
 
 #include <inttypes.h>
@@ -293,6 +295,12 @@ static void compose(struct worker *w, char kind)
 	pause_faults(false);
 }
 
+/* Every other message, as with store.compress. */
+static bool squeezes(const struct worker *w)
+{
+	return w->message % 2;
+}
+
 /* As the store role does it: a large body is a blob that is safe before the request begins. */
 static int put_blob(
 	struct worker *w, struct blob_writer *b, struct delivery_body *out, struct err *err)
@@ -302,29 +310,39 @@ static int put_blob(
 	for (struct str rest = buf_str(&w->body); rest.n; rest = str_from(rest, 60000))
 		if (blob_add(b, str_head(rest, 60000), err) < 0)
 			return -1;
-	if (blob_commit(b, err) < 0)
+	if ((squeezes(w) && blob_squeeze(b, err) < 0) || blob_commit(b, err) < 0)
 		return -1;
 	out->blob = str_c(b->name);
+	out->stored = b->stored;
 	out->checksum = b->checksum;
 	return 0;
 }
 
 static int run_with_body(struct work *k, const char *what)
 {
+	const struct str bytes = buf_str(&k->w->body);
 	struct blob_writer b = { .fd = -1 };
+	struct buf squeezed = BUF(WORK_LARGEST);
 	struct err err = ERR_INIT;
 	int r = 0;
 
-	k->body.size = k->w->body.n;
-	if (k->w->body.n > work_site.inline_max)
+	k->body.size = bytes.n;
+	k->job.body = STR("");
+	if (bytes.n > work_site.inline_max) {
 		r = put_blob(k->w, &b, &k->body, &err);
-	else
-		k->job.body = buf_str(&k->w->body);
+	} else if (squeezes(k->w) && squeeze(bytes, &squeezed)) {
+		k->body.checksum = crc32c(0, bytes.p, bytes.n);
+		k->body.stored = squeezed.n;
+		k->job.body = buf_str(&squeezed);
+	} else {
+		k->job.body = bytes;
+	}
 	if (r < 0)
 		work_site.outcome(k->w, r, "blob", &err);
 	else
 		r = run(k, what);
 	blob_end(&b);
+	buf_free(&squeezed);
 	return r;
 }
 
