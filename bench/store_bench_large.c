@@ -104,7 +104,7 @@ struct slow {
 
 static void watch(struct slow *r, int64_t until)
 {
-	struct timespec rest = { .tv_nsec = 5 * CLOCK_MSEC };
+	const struct timespec rest = { .tv_nsec = 5 * CLOCK_MSEC };
 	struct stat st;
 
 	do {
@@ -140,7 +140,7 @@ static void *read_slowly(void *arg)
 void bench_slow(struct bench *b, int argc, char **argv)
 {
 	struct slow r = { .b = b,
-		.stay = (int64_t)bench_argument(argc, argv, "stay_ms", 3000) * CLOCK_MSEC };
+		.stay = (int64_t)bench_argument(argc, argv, "stay_ms", 1500) * CLOCK_MSEC };
 
 	bench_accounts(b, "user", 100);
 	bench_deliver(b, 1000, 32, 10240);
