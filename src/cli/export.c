@@ -13,9 +13,74 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { PIECE = 61440, NAMES_MAX = 64 << 20 };
+enum { PIECE = 61440, NAMES_MAX = 64 << 20, AHEAD = 32 };
 
 /* ---- messages ---- */
+
+/* A small message comes as a whole, while those before it are written. */
+struct ahead {
+	struct export *x;
+	struct store_entry e; /* lives as long as the list that it is from */
+	bool present, asked, flying;
+	int result;
+	struct err err;
+	struct buf bytes;
+};
+
+static void fetch(void *arg)
+{
+	struct ahead *l = arg;
+	struct export *x = l->x;
+	const struct store_body_req q = {
+		.handle = x->handle, .mailbox = x->mailbox, .uid = l->e.uid, .length = PIECE
+	};
+	struct store_body_rep a;
+	struct reply hold = { 0 };
+
+	l->result = store_body(x->c->store, &q, cli_deadline(), &a, &hold, &l->err);
+	if (l->result == 0)
+		buf_add(&l->bytes, a.data);
+	reply_free(&hold);
+	l->flying = false;
+	x->flying--;
+	signal_raise(&x->landed);
+}
+
+static int ask_ahead(
+	struct export *x, struct ahead *l, const struct store_entry *e, struct err *err)
+{
+	const struct export_message m = { e->uid, e->flags, e->received, e->size, e->keywords };
+
+	buf_free(&l->bytes);
+	*l = (struct ahead){
+		.x = x, .e = *e, .bytes = BUF(PIECE), .present = x->format->has(x, &m)
+	};
+	if (l->present || e->size > PIECE)
+		return 0;
+	if (task_spawn(x->c->group, "fetch", fetch, l, err) < 0)
+		return -1;
+	l->asked = l->flying = true;
+	x->flying++;
+	return 0;
+}
+
+static int wait_for(struct export *x, const struct ahead *l, struct err *err)
+{
+	while (l->flying)
+		if (task_wait(-1, 0, &x->landed, NEVER, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int give_ahead(const struct ahead *l, mbox_sink *sink, void *arg, struct err *err)
+{
+	if (l->result == 0 && l->bytes.n < l->e.size)
+		return err_set(err, ERR_PERM, "it ends too early");
+	if (l->result == 0)
+		return sink(arg, buf_str(&l->bytes), err);
+	*err = l->err;
+	return -1;
+}
 
 int export_read(struct export *x, const struct export_message *m, mbox_sink *sink, void *arg,
 	struct err *err)
@@ -26,6 +91,8 @@ int export_read(struct export *x, const struct export_message *m, mbox_sink *sin
 	struct store_body_rep a;
 	int r = 0;
 
+	if (x->in_hand->asked)
+		return give_ahead(x->in_hand, sink, arg, err);
 	while (r == 0 && q.offset < m->size) {
 		struct reply hold = { 0 };
 
@@ -47,12 +114,16 @@ static bool is_its_own(const struct err *err)
 		err->kind == ERR_EXISTS || err->kind == ERR_LIMIT;
 }
 
-static int one(struct export *x, const struct store_entry *e, struct err *err)
+static int one(struct export *x, const struct ahead *l, struct err *err)
 {
+	const struct store_entry *e = &l->e;
 	const struct export_message m = { e->uid, e->flags, e->received, e->size, e->keywords };
 	struct err why = ERR_INIT;
 
-	if (x->format->has(x, &m)) {
+	if (wait_for(x, l, err) < 0)
+		return -1;
+	x->in_hand = l;
+	if (l->present) {
 		x->present++;
 	} else if (x->format->put(x, &m, &why) == 0) {
 		x->exported++;
@@ -69,21 +140,45 @@ static int one(struct export *x, const struct store_entry *e, struct err *err)
 	return 0;
 }
 
+/* Those of one list. What is on its way at the end of it has landed. */
+static int page(struct export *x, struct str list, uint32_t *last, struct err *err)
+{
+	static struct ahead ahead[AHEAD];
+	struct store_entry e;
+	unsigned first = 0, end = 0;
+	int r = 0;
+
+	while (r == 0) {
+		while (r == 0 && end - first < AHEAD && store_entry_next(&list, &e))
+			r = ask_ahead(x, &ahead[end++ % AHEAD], &e, err);
+		if (r < 0 || first == end)
+			break;
+		*last = ahead[first % AHEAD].e.uid;
+		r = one(x, &ahead[first++ % AHEAD], err);
+	}
+	while (x->flying) {
+		struct err ignored = ERR_INIT;
+
+		if (task_wait(-1, 0, &x->landed, NEVER, &ignored) < 0)
+			break;
+	}
+	return r;
+}
+
 static int messages(struct export *x, struct err *err)
 {
 	struct store_entries_req q = { .handle = x->handle, .mailbox = x->mailbox };
 	struct store_entries_rep a = { .more = 1 };
-	struct store_entry e;
+	uint32_t last = 0;
 	int r = 0;
 
 	while (r == 0 && a.more) {
 		struct reply hold = { 0 };
 
+		q.from = last + 1;
 		r = store_entries(x->c->store, &q, cli_deadline(), &a, &hold, err);
-		while (r == 0 && store_entry_next(&a.entries, &e)) {
-			r = one(x, &e, err);
-			q.from = e.uid + 1;
-		}
+		if (r == 0)
+			r = page(x, a.entries, &last, err);
 		reply_free(&hold);
 	}
 	return r;

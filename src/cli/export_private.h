@@ -17,6 +17,7 @@
 
 enum { EXPORT_NAME = 1000 };
 
+struct ahead;
 struct export_message {
 	uint32_t uid, flags;
 	int64_t received;
@@ -41,6 +42,11 @@ struct export
 	uint32_t uidvalidity, uidnext, exists;
 	struct buf keywords; /* all that are in use there */
 	uint64_t exported, present, left_out, bytes;
+
+	/* messages on their way from the store, and the one that is written */
+	const struct ahead *in_hand;
+	unsigned flying;
+	struct signal landed;
 };
 
 struct export_format {
