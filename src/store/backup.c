@@ -360,8 +360,9 @@ static bool is_empty(int dir)
 	struct dirent *e;
 	bool empty = d != NULL;
 
-	while (d && (e = readdir(d)))
+	while (d && (errno = 0, e = readdir(d)))
 		empty &= e->d_name[0] == '.' || strcmp(e->d_name, "lost+found") == 0;
+	empty &= !d || errno == 0;
 	if (d)
 		closedir(d);
 	return empty;

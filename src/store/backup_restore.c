@@ -169,12 +169,17 @@ static int check_empty(int data, struct err *err)
 
 	if (!d)
 		return err_sys(err, "list", "the data folder");
-	while ((e = readdir(d))) {
+	while ((errno = 0, e = readdir(d))) {
 		size_t i = 0;
 
 		while (i < sizeof known / sizeof *known && strcmp(e->d_name, known[i]) != 0)
 			i++;
 		other |= i == sizeof known / sizeof *known;
+	}
+	if (errno) { /* what is in it would be removed */
+		err_sys(err, "list", "the data folder");
+		closedir(d);
+		return -1;
 	}
 	closedir(d);
 	return other && !again
