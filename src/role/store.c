@@ -19,6 +19,8 @@ struct prologue {
 	uint32_t handle;
 };
 
+enum { SQUEEZING_WORKERS = 4 };
+
 enum authority {
 	NO_HANDLE,   /* the channel's class is enough */
 	MAIL_HANDLE, /* a handle that may read mail */
@@ -541,6 +543,9 @@ static int open_store(struct store_role *s, struct err *err)
 		.arg = s };
 
 	s->squeezes = o.compress;
+	/* A blob that waits for the disk must not keep small mail from being squeezed. */
+	if (s->squeezes)
+		(void)rt_workers(SQUEEZING_WORKERS);
 	if (store_open(s->dir, &o, &s->store, err) < 0)
 		return -1;
 	return view_open(s->store, &s->view, err);
