@@ -139,10 +139,13 @@ def test_an_index_made_anew_is_the_one_that_was_there(start_demo):
 
 
 @pytest.mark.embedded
-def test_without_its_log_the_server_goes_on_with_what_the_index_knows(start_demo):
-    """The folder log/ is lost: logins, folders and flags stay, large mail is there, the rest says NO, and new mail comes."""
+def test_without_its_log_the_server_goes_on_with_what_the_index_knows(start_demo, tmp_path):
+    """The folder log/ is lost: logins, folders and flags stay, large mail is there, the rest says NO, and new mail
+    comes; what an older backup has is put beside it."""
     demo = start_demo()
     fill(demo)
+    backup = [PROGRAM, "--config", demo.dir + "/eilpost.conf", "backup", str(tmp_path / "backup")]
+    assert subprocess.run(backup, capture_output=True, timeout=60).returncode == 0
     box = Imap(demo).login()
     box.ok("CREATE Kept")
     box.ok("SELECT INBOX")
@@ -165,4 +168,9 @@ def test_without_its_log_the_server_goes_on_with_what_the_index_knows(start_demo
     assert "x" * 1000 in str(box.ok("UID FETCH 3 BODY.PEEK[]"))
     assert box.cmd("UID FETCH 1 BODY.PEEK[]")[0] == "NO"
     assert "hello" in str(box.ok("UID FETCH 6 BODY.PEEK[]"))
+    backup[3:] = ["restore", str(tmp_path / "backup"), "--account", demo.USER1]
+    assert subprocess.run(backup, capture_output=True, timeout=60).returncode == 0
+    box.ok("NOOP")
+    said = str(box.ok("UID FETCH 7:* BODY.PEEK[]"))
+    assert all(f"number {i}" in said for i in (0, 1, 3, 4)) and "number 2" not in said
     box.ok("LOGOUT")
