@@ -14,6 +14,8 @@
  *   purge messages=                            expunge them all at once; then remove the account
  *   folder messages=                           list all of one
  *   slow messages= stay_ms=                    deliver while somebody reads moments so long
+ *
+ * BENCH_DATABASE=postgres://... in the environment: deliver into a store there.
  */
 #include "bench/store_bench.h"
 #include "base/clock.h"
@@ -270,7 +272,7 @@ static struct store_job *wait_finished(struct store *s)
 
 void bench_open(struct bench *b, const char *path)
 {
-	const struct store_options o = { .woken = woken };
+	const struct store_options o = { .woken = woken, .url = getenv("BENCH_DATABASE") };
 	struct err err = ERR_INIT;
 
 	snprintf(b->path, sizeof b->path, "%s", path);

@@ -194,8 +194,8 @@ static bool texts_are_plain(const struct db_val *v, size_t n)
 	return true;
 }
 
-int db_query(struct db *db, struct rows **rows, const char *sql, const struct db_val *v, size_t n,
-	struct err *err)
+static int start(struct db *db, struct rows **rows, const char *sql, const struct db_val *v,
+	size_t n, bool lazy, struct err *err)
 {
 	struct rows *r;
 
@@ -209,6 +209,7 @@ int db_query(struct db *db, struct rows **rows, const char *sql, const struct db
 		return -1;
 	r->busy = true;
 	r->done = false;
+	r->lazy = lazy;
 	r->used = ++db->tick;
 	*rows = r;
 	if (n != r->params)
@@ -218,6 +219,12 @@ int db_query(struct db *db, struct rows **rows, const char *sql, const struct db
 		return 0;
 	rows_free(rows);
 	return -1;
+}
+
+int db_query(struct db *db, struct rows **rows, const char *sql, const struct db_val *v, size_t n,
+	struct err *err)
+{
+	return start(db, rows, sql, v, n, false, err);
 }
 
 int rows_next(struct rows *r, struct err *err)
@@ -264,18 +271,30 @@ void rows_free(struct rows **rows)
 		forget(r);
 }
 
-int db_exec(struct db *db, const char *sql, const struct db_val *v, size_t n, struct err *err)
+static int exec(struct db *db, const char *sql, const struct db_val *v, size_t n, bool lazy,
+	struct err *err)
 {
 	struct rows *r;
 	int got = -1;
 
-	if (db_query(db, &r, sql, v, n, err) < 0)
+	if (start(db, &r, sql, v, n, lazy, err) < 0)
 		return -1;
 	do
 		got = rows_next(r, err);
 	while (got == 1);
 	rows_free(&r);
 	return got;
+}
+
+int db_exec(struct db *db, const char *sql, const struct db_val *v, size_t n, struct err *err)
+{
+	return exec(db, sql, v, n, true, err);
+}
+
+/* Its outcome is known. */
+static int exec_now(struct db *db, const char *sql, struct err *err)
+{
+	return exec(db, sql, DB_NOARGS, false, err);
 }
 
 int db_int(struct db *db, int64_t *out, const char *sql, const struct db_val *v, size_t n,
@@ -301,8 +320,10 @@ int db_int(struct db *db, int64_t *out, const char *sql, const struct db_val *v,
 	return got;
 }
 
-int64_t db_changes(const struct db *db)
+int64_t db_changes(struct db *db)
 {
+	if (db->engine->settle)
+		db->engine->settle(db);
 	return db->changes;
 }
 
@@ -318,7 +339,7 @@ int db_begin(struct db *db, struct err *err)
 
 int db_commit(struct db *db, struct err *err)
 {
-	return db_exec(db, "COMMIT", DB_NOARGS, err);
+	return exec_now(db, "COMMIT", err);
 }
 
 void db_rollback(struct db *db)
@@ -326,7 +347,7 @@ void db_rollback(struct db *db)
 	struct err ignored = ERR_INIT;
 
 	if (db_in_transaction(db))
-		db_exec(db, "ROLLBACK", DB_NOARGS, &ignored);
+		exec_now(db, "ROLLBACK", &ignored);
 }
 
 bool db_in_transaction(const struct db *db)
@@ -342,17 +363,22 @@ int db_save(struct db *db, struct err *err)
 
 int db_keep(struct db *db, struct err *err)
 {
-	return db_exec(db, "RELEASE SAVEPOINT s", DB_NOARGS, err);
+	return exec_now(db, "RELEASE SAVEPOINT s", err);
 }
 
 int db_undo(struct db *db, struct err *err)
 {
-	return db_exec(db, "ROLLBACK TO SAVEPOINT s", DB_NOARGS, err) < 0 ? -1 : db_keep(db, err);
+	return exec_now(db, "ROLLBACK TO SAVEPOINT s", err) < 0 ? -1 : db_keep(db, err);
 }
 
 void db_limit(struct db *db, int64_t limit)
 {
 	db->limit = limit;
+}
+
+void db_defer(struct db *db, bool defer)
+{
+	db->defer = defer;
 }
 
 void db_on_lost(struct db *db, void (*fn)(void *arg, const struct err *why), void *arg)

@@ -76,7 +76,7 @@ void rows_free(struct rows **rows);                       /* NULL is fine */
 int db_int(struct db *db, int64_t *out, const char *sql, const struct db_val *v, size_t n,
 	struct err *err);
 
-int64_t db_changes(const struct db *db); /* rows changed by the last INSERT, UPDATE or DELETE */
+int64_t db_changes(struct db *db); /* rows changed by the last INSERT, UPDATE or DELETE */
 
 /* Transactions do not nest; savepoints do. On a writing connection SQLite takes its write lock at
  * once. Reading connections see one moment until commit or rollback. After a statement has failed
@@ -99,6 +99,11 @@ bool db_conflict(const struct db *db);
 /* PostgreSQL: how long one statement may take, in nanoseconds; 0, as at first: any time. A server
  * that has said nothing for that long is lost. A commit waits for the standby, too. */
 void db_limit(struct db *db, int64_t limit);
+
+/* PostgreSQL: from now on db_exec() and db_save() within a transaction do not wait for the server.
+ * What fails then is told by the next call that does (db_query(), db_int(), db_keep(),
+ * db_commit()), and what was sent after it in the transaction has failed as well. */
+void db_defer(struct db *db, bool defer);
 
 /* PostgreSQL: be told once, by whatever call notices it, that the server is gone or that it is not
  * known whether a commit has happened: this connection is of no use any more. */

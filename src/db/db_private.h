@@ -27,6 +27,7 @@ struct db_engine {
 	struct db_val (*get)(const struct rows *r, int column);
 	void (*end)(struct rows *r); /* result no longer needed; may set db->changes */
 	bool (*in_transaction)(const struct db *db);
+	void (*settle)(struct db *db); /* wait for what was deferred; NULL: nothing ever is */
 	int (*wait)(struct db *db, int stop, int64_t until, db_note_fn *fn, void *arg,
 		struct err *err); /* NULL: has no notes */
 	const char *begin[2];     /* the statement that begins a transaction, by mode */
@@ -40,6 +41,7 @@ struct rows {
 	size_t params;
 	uint64_t used; /* tick of the last use */
 	bool busy, done, kept;
+	bool lazy; /* nobody looks at its rows, and something follows: may be deferred */
 };
 
 struct db {
@@ -47,6 +49,7 @@ struct db {
 	enum db_mode mode;
 	bool conflict; /* of the transaction, or of the last statement outside of one */
 	int64_t limit; /* db_limit() */
+	bool defer;    /* db_defer() */
 	void (*lost)(void *arg, const struct err *why);
 	void *lost_arg;
 	int64_t changes;

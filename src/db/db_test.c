@@ -560,6 +560,46 @@ static void a_commit_with_a_warning_is_a_commit(void **state)
 	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 1);
 }
 
+/* What is sent without waiting is done, in order, and what fails of it is told before anything
+ * counts. */
+static void what_was_deferred_fails_before_anything_counts(void **state)
+{
+	struct db *db = *state;
+	struct err err = ERR_INIT;
+
+	run(db, "CREATE TABLE t (a BIGINT UNIQUE)");
+	db_defer(db, true);
+	must(db_begin(db, &err), &err);
+	for (int64_t i = 0; i < 200; i++)
+		runv(db, "INSERT INTO t VALUES ($1)", DB_ARGS(DB_I(i)));
+	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 200);
+	run(db, "UPDATE t SET a = a + 1000 WHERE a < 3");
+	assert_int_equal(db_changes(db), 3);
+	must(db_save(db, &err), &err);
+	runv(db, "INSERT INTO t VALUES ($1)", DB_ARGS(DB_I(7)));
+	runv(db, "INSERT INTO t VALUES ($1)", DB_ARGS(DB_I(-1)));
+	assert_int_equal(db_keep(db, &err), -1);
+	assert_int_equal(err.kind, ERR_EXISTS);
+	must(db_undo(db, &err), &err);
+	/* The same, when it is undone before anybody has asked, or somebody only wants a number. */
+	for (int i = 0; i < 2; i++) {
+		must(db_save(db, &err), &err);
+		runv(db, "INSERT INTO t VALUES ($1)", DB_ARGS(DB_I(7)));
+		if (i)
+			(void)db_changes(db);
+		must(db_undo(db, &err), &err);
+	}
+	must(db_commit(db, &err), &err);
+	assert_int_equal(number(db, "SELECT count(*) FROM t", DB_NOARGS), 200);
+	must(db_begin(db, &err), &err);
+	run(db, "DELETE FROM t");
+	runv(db, "INSERT INTO t VALUES ($1 / 0)", DB_ARGS(DB_I(1)));
+	assert_int_equal(db_commit(db, &err), -1);
+	db_rollback(db);
+	assert_int_equal(db_exec(db, "INSERT INTO t VALUES ($1)", DB_ARGS(DB_I(7)), &err), -1);
+	assert_int_equal(err.kind, ERR_EXISTS);
+}
+
 static void ask_for_a_standby(struct db *db, bool ask)
 {
 	run(db,
@@ -713,6 +753,7 @@ int main(void)
 		ON_ENGINE(who_asked_is_told_once_that_the_server_is_gone),
 		ON_ENGINE(a_server_that_has_stopped_is_lost_when_the_time_is_up),
 		ON_ENGINE(a_commit_with_a_warning_is_a_commit),
+		ON_ENGINE(what_was_deferred_fails_before_anything_counts),
 		ON_ENGINE(a_commit_that_the_standby_has_not_confirmed_is_unknown),
 		ON_ENGINE(text_that_is_no_utf8_is_cleaned),
 		ON_ENGINE(connections_are_opened_ahead),

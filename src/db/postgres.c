@@ -31,7 +31,10 @@ enum oid {
 	OID_NUMERIC = 1700
 };
 
-enum { INT_TEXT = 24 }; /* bytes for any 64-bit integer in decimal */
+enum {
+	INT_TEXT = 24, /* bytes for any 64-bit integer in decimal */
+	AHEAD_MOST = 64
+};
 
 /* For what opening a connection asks, and for parting with statements. */
 static const int64_t small_talk = 10 * CLOCK_SEC;
@@ -42,6 +45,8 @@ struct pg_db {
 	unsigned statements; /* for their names */
 	bool unconfirmed;    /* by the standby: the last COMMIT */
 	bool late;           /* an answer did not come in time */
+	unsigned ahead;      /* statements sent without waiting for their answers (db_defer()) */
+	struct err owed;     /* what one of them has met while nobody waited */
 };
 
 struct pg_stmt {
@@ -181,6 +186,62 @@ static PGresult *answer(struct pg_db *p, int sent, int64_t limit)
 	return last;
 }
 
+static bool has_worked(const PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+
+	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+static void note_changes(struct db *db, PGresult *result)
+{
+	struct str said = str_c(PQcmdStatus(result));
+
+	if (str_starts(said, STR("INSERT")) || str_starts(said, STR("UPDATE")) ||
+		str_starts(said, STR("DELETE")))
+		db->changes = strtoll(PQcmdTuples(result), NULL, 10);
+}
+
+/* All answers that are outstanding: the first that says no, else the last. Each statement ends with
+ * a synchronisation of its own, so between any two the server knows the transaction to be idle, and
+ * ends it when nothing follows. */
+static PGresult *collect(struct pg_db *p, int64_t limit)
+{
+	const int64_t until = limit ? clock_after(limit) : INT64_MAX;
+	PGresult *kept = NULL, *next;
+
+	while (p->ahead && PQstatus(p->c) == CONNECTION_OK) {
+		await(p, until);
+		next = PQgetResult(p->c);
+		if (PQresultStatus(next) == PGRES_PIPELINE_SYNC)
+			p->ahead--;
+		if (!next || PQresultStatus(next) == PGRES_PIPELINE_SYNC ||
+			(kept && !has_worked(kept))) {
+			PQclear(next);
+			continue;
+		}
+		PQclear(kept);
+		kept = next;
+		note_changes(&p->db, kept);
+	}
+	p->ahead = 0;
+	(void)PQexitPipelineMode(p->c);
+	return kept;
+}
+
+/* Nothing is outstanding any more. Who asks next is told what has failed. */
+static void settle(struct pg_db *p)
+{
+	PGresult *result;
+
+	if (!p->ahead)
+		return;
+	result = collect(p, p->db.limit);
+	if (!has_worked(result) && p->owed.kind == ERR_NONE)
+		fail(&p->db, result, "statements sent ahead", &p->owed);
+	PQclear(result);
+}
+
 static int run(struct pg_db *p, const char *sql, struct err *err)
 {
 	PGresult *result = answer(p, PQsendQuery(p->c, sql), small_talk);
@@ -315,6 +376,7 @@ static void pg_forget(struct rows *r)
 	struct pg_stmt *s = r->state;
 	char sql[32];
 
+	settle(p);
 	if (s->prepared) {
 		snprintf(sql, sizeof sql, "DEALLOCATE %s", s->name);
 		PQclear(answer(p, PQsendQuery(p->c, sql), small_talk));
@@ -349,7 +411,7 @@ static size_t dirty_bytes(const struct db_val *v, size_t n)
 
 /* Integers go as text, which fits whatever width the server wants; the rest as raw bytes. `room`
  * does not move any more. */
-static PGresult *execute(struct rows *r, const struct db_val *v, struct buf *room)
+static int put(struct rows *r, const struct db_val *v, struct buf *room)
 {
 	struct pg_db *p = (struct pg_db *)r->db;
 	const char *values[DB_PARAMS];
@@ -363,7 +425,7 @@ static PGresult *execute(struct rows *r, const struct db_val *v, struct buf *roo
 		lengths[i] = 0;
 		formats[i] = v[i].type != DB_INT;
 		if (v[i].type == DB_TEXT && room->cap && !utf8_valid(s) && !clean_text(room, &s))
-			return NULL;
+			return 0;
 		if (v[i].type == DB_INT) {
 			snprintf(ints[i], INT_TEXT, "%" PRId64, v[i].i);
 			values[i] = ints[i];
@@ -372,32 +434,21 @@ static PGresult *execute(struct rows *r, const struct db_val *v, struct buf *roo
 			lengths[i] = (int)s.n;
 		}
 	}
-	return answer(p,
-		PQsendQueryPrepared(p->c, ((struct pg_stmt *)r->state)->name, (int)r->params,
-			values, lengths, formats, 1),
-		r->db->limit);
+	return PQsendQueryPrepared(p->c, ((struct pg_stmt *)r->state)->name, (int)r->params, values,
+		lengths, formats, 1);
 }
 
-static PGresult *execute_clean(struct rows *r, const struct db_val *v)
+static int send_clean(struct rows *r, const struct db_val *v)
 {
 	/* A byte becomes three at most. */
 	const size_t most = 3 * dirty_bytes(v, r->params);
 	struct buf room = BUF(most);
-	PGresult *result = NULL;
+	int sent = 0;
 
 	if (most == 0 || buf_room(&room, most))
-		result = execute(r, v, &room);
+		sent = put(r, v, &room);
 	buf_free(&room);
-	return result;
-}
-
-static void note_changes(struct db *db, PGresult *result)
-{
-	struct str said = str_c(PQcmdStatus(result));
-
-	if (str_starts(said, STR("INSERT")) || str_starts(said, STR("UPDATE")) ||
-		str_starts(said, STR("DELETE")))
-		db->changes = strtoll(PQcmdTuples(result), NULL, 10);
+	return sent;
 }
 
 /* COMMIT after a failed statement rolls back and calls that a success. T172: so it does when
@@ -416,24 +467,78 @@ static int check_commit(struct rows *r, struct err *err)
 	return -1;
 }
 
+static bool begins(const struct rows *r, struct str word)
+{
+	return str_starts(str_c(r->sql), word);
+}
+
+/* Only where something must follow that waits. */
+static bool may_go_ahead(const struct rows *r)
+{
+	return r->lazy && r->db->defer &&
+		(r->db->engine->in_transaction(r->db) || begins(r, STR("BEGIN")));
+}
+
+/* Going back works whatever has failed, so it is not sent behind what may. */
+static int say_what_is_owed(struct rows *r, struct err *err)
+{
+	struct pg_db *p = (struct pg_db *)r->db;
+	const struct err owed = p->owed;
+
+	p->owed = ERR_INIT;
+	if (owed.kind == ERR_NONE || begins(r, STR("ROLLBACK")))
+		return 0;
+	*err = owed;
+	return -1;
+}
+
+static int send_ahead(struct rows *r, const struct db_val *v, struct err *err)
+{
+	struct pg_db *p = (struct pg_db *)r->db;
+
+	if (!p->ahead && !PQenterPipelineMode(p->c))
+		return fail(r->db, NULL, r->sql, err);
+	if (!send_clean(r, v) || !PQpipelineSync(p->c))
+		return fail(r->db, NULL, r->sql, err);
+	p->ahead++;
+	return 0;
+}
+
+static int execute(struct rows *r, const struct db_val *v, struct err *err)
+{
+	struct pg_db *p = (struct pg_db *)r->db;
+	struct pg_stmt *s = r->state;
+
+	if (p->ahead)
+		s->result = send_ahead(r, v, err) < 0 ? NULL : collect(p, r->db->limit);
+	else
+		s->result = answer(p, send_clean(r, v), r->db->limit);
+	if (!has_worked(s->result))
+		return fail(r->db, s->result, r->sql, err);
+	note_changes(r->db, s->result);
+	return strcmp(r->sql, "COMMIT") == 0 ? check_commit(r, err) : 0;
+}
+
 static int pg_start(struct rows *r, const struct db_val *v, struct err *err)
 {
+	struct pg_db *p = (struct pg_db *)r->db;
 	struct pg_stmt *s = r->state;
-	ExecStatusType status;
 
 	for (size_t i = 0; i < r->params; i++)
 		if (v[i].s.n > INT32_MAX)
 			return err_set(err, ERR_LIMIT, "a value is too large (in: %.60s)", r->sql);
-	if (!s->prepared && prepare_now(r, v, err) < 0)
-		return -1;
 	s->row = -1;
-	((struct pg_db *)r->db)->unconfirmed = false;
-	s->result = execute_clean(r, v);
-	status = PQresultStatus(s->result);
-	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-		return fail(r->db, s->result, r->sql, err);
-	note_changes(r->db, s->result);
-	return strcmp(r->sql, "COMMIT") == 0 ? check_commit(r, err) : 0;
+	p->unconfirmed = false;
+	if (!s->prepared || p->ahead >= AHEAD_MOST || begins(r, STR("ROLLBACK")))
+		settle(p);
+	if (say_what_is_owed(r, err) < 0 || (!s->prepared && prepare_now(r, v, err) < 0))
+		return -1;
+	return may_go_ahead(r) ? send_ahead(r, v, err) : execute(r, v, err);
+}
+
+static void pg_settle(struct db *db)
+{
+	settle((struct pg_db *)db);
 }
 
 static int pg_next(struct rows *r, struct err *err)
@@ -601,6 +706,7 @@ __attribute__((visibility("default"))) const struct db_engine eilpost_db_postgre
 	.get = pg_get,
 	.end = pg_end,
 	.in_transaction = pg_in_transaction,
+	.settle = pg_settle,
 	.wait = pg_wait,
 	.begin = { [DB_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED",
 		[DB_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" },

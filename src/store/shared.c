@@ -89,6 +89,7 @@ static int shared_open(struct store *s, struct err *err)
 		return -1;
 	h->leases_next = clock_after((NODE_SECONDS - NODE_MARGIN) * CLOCK_SEC);
 	atomic_store(&h->leases_end, h->leases_next);
+	db_defer(s->index, true);
 	db_limit(s->index, WRITE_SECONDS * CLOCK_SEC); /* to make the tables may take longer */
 	db_limit(h->side, WRITE_SECONDS * CLOCK_SEC);
 	return shared_connect(s, &h->listen, DB_WRITE, err) < 0 || notes_open(s, err) < 0 ||
