@@ -152,10 +152,21 @@ static int without_server(struct cli *c, int data, int to, const struct wish *w,
 
 /* ---- the command ---- */
 
+static void say_differ(const struct backup_result *r)
+{
+	fprintf(stderr,
+		"%" PRIu64 " files that are to be copied anew are not in the store any more as they"
+		" were saved (the first: %s).\nWhat the backup has of them is kept. Look at the"
+		" store with eilpost fsck.\n",
+		r->differ, r->first);
+}
+
 static void say(struct cli *c, const struct wish *w, const struct backup_result *r)
 {
-	struct table t = TABLE(true, "id", "files", "copied", "bytes", "removed");
+	struct table t = TABLE(true, "id", "files", "copied", "bytes", "removed", "differ");
 
+	if (r->differ)
+		say_differ(r);
 	if (!c->json) {
 		printf("Backup %" PRIu64 ": %" PRIu64 " files, %" PRIu64 " of them new (%" PRIu64
 		       " MiB); %" PRIu64 " that nothing needs any more are removed.\n",
@@ -171,6 +182,7 @@ static void say(struct cli *c, const struct wish *w, const struct backup_result 
 	table_num(&t, r->copied);
 	table_num(&t, r->bytes);
 	table_num(&t, r->removed);
+	table_num(&t, r->differ);
 	table_end_single(&t);
 }
 

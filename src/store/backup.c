@@ -129,19 +129,25 @@ static int read_again(int fd, const char *name, uint64_t size, uint32_t sum, str
 }
 
 int backup_copy(int from, const char *from_name, int to, const char *name, uint64_t size,
-	uint32_t *sum, struct err *err)
+	const uint32_t *must, uint32_t *sum, struct err *err)
 {
 	char tmp[BACKUP_NAME + 4];
+	struct err ignored = ERR_INIT;
 	int fd, r = -1;
 
 	snprintf(tmp, sizeof tmp, "%s.new", name);
 	fd = io_open(to, tmp, O_RDWR | O_CREAT | O_TRUNC, err);
 	if (fd < 0)
 		return -1;
-	if (write_copy(from, from_name, fd, tmp, size, sum, err) == 0 &&
-		io_flush(fd, tmp, err) == 0 && read_again(fd, tmp, size, *sum, err) == 0)
-		r = io_rename(to, tmp, name, err);
+	if (write_copy(from, from_name, fd, tmp, size, sum, err) == 0) {
+		if (must && *sum != *must)
+			err_set(err, ERR_DAMAGED, "%s is not what was saved", name);
+		else if (io_flush(fd, tmp, err) == 0 && read_again(fd, tmp, size, *sum, err) == 0)
+			r = io_rename(to, tmp, name, err);
+	}
 	close(fd);
+	if (r < 0)
+		(void)io_remove(to, tmp, &ignored);
 	return r;
 }
 
@@ -178,6 +184,32 @@ static int drop_mark(struct making *m, const char *name, struct err *err)
 	return io_remove(m->to, mark, err);
 }
 
+/* What an earlier backup has saved never changes: what differs now is damaged in the store, and
+ * must not take the place of a copy that may be the last good one. Its mark stays for a better
+ * time. */
+static int copy_again(struct making *m, int fd, const char *from_name,
+	const struct backup_item *item, const struct backup_item *old, struct err *err)
+{
+	struct err why = ERR_INIT;
+	uint32_t sum;
+
+	if (item->size != old->size)
+		err_set(&why, ERR_DAMAGED, "%s has another size", from_name);
+	else if (backup_copy(fd, from_name, m->to, old->name, old->size, &old->sum, &sum, &why) ==
+		0) {
+		m->out->copied++;
+		m->out->bytes += old->size;
+		return drop_mark(m, old->name, err);
+	}
+	if (why.kind != ERR_DAMAGED) {
+		*err = why;
+		return -1;
+	}
+	if (m->out->differ++ == 0)
+		snprintf(m->out->first, sizeof m->out->first, "%s", from_name);
+	return 0;
+}
+
 static int add_file(
 	struct making *m, const char *from_name, struct backup_item *item, struct err *err)
 {
@@ -190,11 +222,16 @@ static int add_file(
 	fd = io_open(m->data, from_name, O_RDONLY, err);
 	if (fd < 0)
 		return -1;
-	r = backup_copy(fd, from_name, m->to, item->name, item->size, &item->sum, err);
+	if (old) {
+		r = copy_again(m, fd, from_name, item, old, err);
+		close(fd);
+		return r < 0 ? -1 : manifest_add(&m->now, old, err);
+	}
+	r = backup_copy(fd, from_name, m->to, item->name, item->size, NULL, &item->sum, err);
 	close(fd);
 	m->out->copied++;
 	m->out->bytes += item->size;
-	return r < 0 || drop_mark(m, item->name, err) < 0 ? -1 : manifest_add(&m->now, item, err);
+	return r < 0 ? -1 : manifest_add(&m->now, item, err);
 }
 
 /* Two files of the same number may differ: a backup was brought back, and the log went on in
@@ -414,10 +451,14 @@ static int load_kept(struct making *m, const uint64_t *v, int n, bool *all, stru
 static int drop_file(struct making *m, const char *folder, const char *file, struct err *err)
 {
 	char name[BACKUP_NAME + 300];
+	struct str plain = str_c(file);
 
-	snprintf(name, sizeof name, "%s/%s", folder, file);
+	if (plain.n > 7 && str_eq(str_from(plain, plain.n - 7), STR(".rotten")))
+		plain.n -= 7; /* the mark stays as long as its file */
+	snprintf(name, sizeof name, "%s/" STR_F, folder, STR_A(plain));
 	if (strlen(name) < BACKUP_NAME && manifest_find(&m->kept, name))
 		return 0;
+	snprintf(name, sizeof name, "%s/%s", folder, file);
 	m->out->removed++;
 	return io_remove(m->to, name, err);
 }

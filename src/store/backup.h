@@ -32,6 +32,8 @@ struct backup_mark {
 struct backup_result {
 	uint64_t files, copied, bytes; /* files of this backup; those that were new; their bytes */
 	uint64_t removed;              /* files that no kept backup needs any more */
+	uint64_t differ;         /* to be copied anew, but the store's are not what was saved; */
+	char first[BACKUP_NAME]; /* the first of them: what the backup has is kept */
 	uint64_t id;
 };
 

@@ -38,9 +38,10 @@ int backup_load(int from, uint64_t id, struct manifest *m, struct err *err);
 enum { BACKUP_MARK = BACKUP_NAME + 8 };
 void backup_mark_name(char mark[BACKUP_MARK], const char *name);
 
-/* Copy `size` bytes to a new file, flushed and read again; *sum of all of them. */
+/* Copy `size` bytes to a file, flushed and read again before it gets its name; *sum of all of them.
+ * ERR_DAMAGED: it is not *must, if that is given; nothing has changed. */
 int backup_copy(int from, const char *from_name, int to, const char *name, uint64_t size,
-	uint32_t *sum, struct err *err);
+	const uint32_t *must, uint32_t *sum, struct err *err);
 int backup_sum(int dir, const char *name, uint64_t *size, uint32_t *sum, struct err *err);
 
 #endif

@@ -46,10 +46,10 @@ static int bring_copy(
 
 	if (fd < 0)
 		return -1;
-	r = backup_copy(fd, item->name, b->to, name, item->size, &sum, err);
+	r = backup_copy(fd, item->name, b->to, name, item->size, &item->sum, &sum, err);
 	close(fd);
-	if (r == 0 && sum != item->sum)
-		r = err_set(err, ERR_PERM, "%s is damaged in the backup", item->name);
+	if (r < 0 && err->kind == ERR_DAMAGED)
+		err_set(err, ERR_PERM, "%s is damaged in the backup", item->name);
 	b->out->copied++;
 	b->out->bytes += item->size;
 	return r;
@@ -283,7 +283,8 @@ static void tell(const struct fsck_options *told, struct fsck_result *out, const
 		told->found(told->arg, &f);
 }
 
-/* What backups share is copied anew by the next one, as long as the store has it. */
+/* What backups share is copied anew by the next one, as long as the store has exactly that: so the
+ * mark does no harm to one that could not be read for now. */
 static bool mark_rotten(int from, const struct backup_item *item)
 {
 	char mark[BACKUP_MARK];
@@ -318,7 +319,8 @@ static void verify_file(int from, const struct backup_item *item, const struct f
 	}
 	n = strlen(text);
 	if (mark_rotten(from, item))
-		snprintf(text + n, sizeof text - n, "; the next backup copies it anew");
+		snprintf(text + n, sizeof text - n,
+			"; the next backup copies it anew if the store has it whole");
 	tell(told, out, text);
 }
 

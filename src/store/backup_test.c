@@ -261,6 +261,17 @@ static void flip(int dir, const char *name, off_t at)
 	close(fd);
 }
 
+static void name_of_first(int to, char name[80])
+{
+	struct err err = ERR_INIT;
+	DIR *d = io_list(to, "log", &err);
+
+	for (const struct dirent *e; (e = readdir(d));)
+		if (strncmp(e->d_name, "0000000001-", 11) == 0)
+			snprintf(name, 80, "log/%.60s", e->d_name);
+	closedir(d);
+}
+
 /* T122: what has rotted in the folder is whole again after the next backup, for older ones, too. */
 static void what_was_found_rotten_is_copied_anew(void **state)
 {
@@ -273,16 +284,11 @@ static void what_was_found_rotten_is_copied_anew(void **state)
 	struct err err = ERR_INIT;
 	char name[80] = "log/";
 	uint64_t first;
-	DIR *d;
 
 	add_account(s, "ann@example.org");
 	fill(s, 30);
 	first = back_up(s, data, to, 5).id;
-	d = io_list(to, "log", &err);
-	for (const struct dirent *e; (e = readdir(d));)
-		if (strncmp(e->d_name, "0000000001-", 11) == 0)
-			snprintf(name, sizeof name, "log/%.60s", e->d_name);
-	closedir(d);
+	name_of_first(to, name);
 	flip(to, name, 5000);
 	assert_int_equal(back_up(s, data, to, 5).copied, 2); /* nobody knows yet */
 	assert_true(verify(to).wrong > 0);
@@ -302,6 +308,55 @@ static void what_was_found_rotten_is_copied_anew(void **state)
 	store_close(&s);
 	restore(to, 0, other);
 	close(data), close(to), close(other);
+}
+
+static void mark(int to, const char *name)
+{
+	char path[100];
+	int fd;
+
+	snprintf(path, sizeof path, "%s.rotten", name);
+	fd = openat(to, path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+/* T122: a file that was marked takes nothing from a store whose own has rotted meanwhile, and is
+ * copied as soon as the store's is right again. */
+static void a_rotten_store_takes_no_good_copy_away(void **state)
+{
+	int data = folder(test_dir(state), "data"), to = folder(test_dir(state), "backup");
+	struct store *s = open_at(data);
+	const struct fsck_options o = { 0 };
+	struct backup_result again;
+	struct fsck_result r;
+	struct err err = ERR_INIT;
+	char name[80] = "";
+	uint64_t first;
+
+	add_account(s, "ann@example.org");
+	fill(s, 30);
+	first = back_up(s, data, to, 5).id;
+	name_of_first(to, name);
+	flip(data, "log/0000000001.seg", 300000);
+	mark(to, name);
+	again = back_up(s, data, to, 5);
+	assert_int_equal(again.differ, 1);
+	assert_string_equal(again.first, "log/0000000001.seg");
+	assert_int_equal(backup_verify(to, first, &o, &r, &err), 0);
+	assert_int_equal(r.wrong, 0);
+	assert_int_equal(verify(to).wrong, 0);
+	/* both, each in another place; then the store's is brought back */
+	flip(to, name, 5000);
+	assert_true(verify(to).wrong > 0);
+	assert_int_equal(back_up(s, data, to, 5).differ, 1);
+	flip(data, "log/0000000001.seg", 300000);
+	again = back_up(s, data, to, 5);
+	assert_true(again.differ == 0 && again.copied == 3);
+	assert_int_equal(backup_verify(to, first, &o, &r, &err), 0);
+	assert_int_equal(r.wrong, 0);
+	store_close(&s);
+	close(data), close(to);
 }
 
 static void a_damaged_one_is_known(void **state)
@@ -387,6 +442,7 @@ int main(void)
 		TEST(nobody_at_the_other_end_of_a_pipe_is_waited_for),
 		TEST(a_store_that_was_brought_back_backs_up_into_the_same_folder),
 		TEST(what_was_found_rotten_is_copied_anew),
+		TEST(a_rotten_store_takes_no_good_copy_away),
 		TEST(a_damaged_one_is_known),
 		TEST(brought_back_again_after_any_failed_step),
 	};
