@@ -14,6 +14,7 @@ static struct {
 	int dir, cur, tmp;
 	struct seen have;
 	struct export_file list; /* dovecot-uidlist */
+	struct err failed;       /* writing it, while nobody could be told */
 	char keywords[MAILDIR_KEYWORDS][MARKS_KEYWORD + 1];
 	struct newline newline;
 } box = { .dir = -1, .cur = -1, .tmp = -1, .list = { .fd = -1 } };
@@ -147,6 +148,7 @@ static int begin(struct export *x, struct err *err)
 	if (box.tmp < 0 || look_around(err) < 0 || write_keywords(x, err) < 0 ||
 		export_file_begin(&box.list, box.dir, ".uidlist.part", err) < 0)
 		return -1;
+	box.failed = (struct err)ERR_INIT;
 	buf_addf(&box.list.out, "3 V%u N%u\n", x->uidvalidity, x->uidnext);
 	return 0;
 }
@@ -157,6 +159,8 @@ static bool has(struct export *x, const struct export_message *m)
 
 	unique_of(x, m, unique);
 	buf_addf(&box.list.out, "%u :%s\n", m->uid, unique);
+	if (box.failed.kind == ERR_NONE)
+		(void)export_file_flush(&box.list, false, &box.failed);
 	return seen_take(&box.have, key_of(x->uidvalidity, m->uid));
 }
 
@@ -193,6 +197,10 @@ static int put(struct export *x, const struct export_message *m, struct err *err
 static int end(struct export *x, struct err *err)
 {
 	(void)x;
+	if (box.failed.kind != ERR_NONE) {
+		*err = box.failed;
+		return -1;
+	}
 	return export_file_end(&box.list, box.dir, "dovecot-uidlist", 0, err);
 }
 
