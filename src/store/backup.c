@@ -234,6 +234,21 @@ static int add_file(
 	return r < 0 ? -1 : manifest_add(&m->now, item, err);
 }
 
+/* Bodies in one whose head is damaged can be read all the same: its salt counts as 0. */
+static int read_head(int fd, uint64_t number, struct slog_segment *head, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	*head = (struct slog_segment){ 0 };
+	if (slog_segment_read(fd, number, head, &why) == 0)
+		return 0;
+	*head = (struct slog_segment){ 0 };
+	if (why.kind == ERR_PROTO)
+		return 0;
+	*err = why;
+	return -1;
+}
+
 /* Two files of the same number may differ: a backup was brought back, and the log went on in
  * another way. Then salt or size differ. */
 static int add_segment(struct making *m, uint64_t number, struct err *err)
@@ -248,7 +263,7 @@ static int add_segment(struct making *m, uint64_t number, struct err *err)
 	if (fd < 0)
 		return -1;
 	if (io_size(fd, name, &item.size, err) == 0)
-		r = slog_segment_read(fd, number, &head, err);
+		r = read_head(fd, number, &head, err);
 	close(fd);
 	if (r < 0)
 		return -1;

@@ -74,9 +74,12 @@ static int find_safe(struct fsck *f, struct err *err)
 	struct snapshot kept[SNAPSHOTS_KEPT];
 	int n = snapshot_list(f->dir, kept, SNAPSHOTS_KEPT, err);
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
 		if (i == 0 || kept[i].sequence < f->safe_sequence)
 			f->safe_sequence = kept[i].sequence;
+		if (i == 0 || kept[i].segment < f->safe_segment)
+			f->safe_segment = kept[i].segment;
+	}
 	return n < 0 ? -1 : 0;
 }
 

@@ -303,10 +303,16 @@ static void check_absent(struct fsck *f, const struct log_gap *g)
 }
 
 /* What lies before every snapshot is not needed to make the index anew. */
+static bool is_past(const struct fsck *f, const struct log_gap *g)
+{
+	return g->segment < f->safe_segment ||
+		(f->safe_sequence && g->before && g->before <= f->safe_sequence);
+}
+
 static int check_gap(void *arg, const struct log_gap *g, struct err *err)
 {
 	struct check *c = arg;
-	const bool past = c->f->safe_sequence && g->before && g->before <= c->f->safe_sequence;
+	const bool past = is_past(c->f, g), tail = g->is_tail && !past;
 	char around[100] = "";
 
 	(void)err;
@@ -317,12 +323,11 @@ static int check_gap(void *arg, const struct log_gap *g, struct err *err)
 	if (g->before)
 		snprintf(around, sizeof around, ", between the records %" PRIu64 " and %" PRIu64,
 			g->after, g->before);
-	fsck_say(c->f, g->is_tail ? "log.tail" : "log.damage",
-		g->is_tail || past ? FSCK_NOTE : FSCK_WRONG, false,
-		"log/%010" PRIu64 ".seg %s (bytes %" PRIu64 " to %" PRIu64 "%s)%s", g->segment,
-		g->what, g->from, g->to, around,
-		g->is_tail     ? ": a batch that nobody was told of; the next start clears it away"
-			: past ? "; the snapshots of the index are later"
+	fsck_say(c->f, tail ? "log.tail" : "log.damage", tail || past ? FSCK_NOTE : FSCK_WRONG,
+		false, "log/%010" PRIu64 ".seg %s (bytes %" PRIu64 " to %" PRIu64 "%s)%s",
+		g->segment, g->what, g->from, g->to, around,
+		past           ? "; the snapshots of the index are later"
+			: tail ? ": a batch that nobody was told of; the next start clears it away"
 			       : "");
 	return 0;
 }

@@ -1,9 +1,11 @@
 /* fsck when parts of the log are gone for good: what is lost is told, all else comes back. */
+#include "store/backup.h"
 #include "store/blob.h"
 #include "store/compact.h"
 #include "store/fsck_test.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LARGE = 300 << 10 };
@@ -220,6 +222,166 @@ static void a_new_log_is_begun_once(void **state)
 	store_close(&s);
 }
 
+/* ---- a head is damaged ---- */
+
+static void flip(int dir, const char *name, int64_t at)
+{
+	int fd = openat(dir, name, O_RDWR);
+	char c;
+
+	assert_int_equal(pread(fd, &c, 1, at), 1);
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, at), 1);
+	close(fd);
+}
+
+static int64_t ask_index(int dir, const char *question)
+{
+	struct err err = ERR_INIT;
+	struct db *db = NULL;
+	int64_t answer = 0;
+	char url[100];
+
+	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/index.db", dir);
+	assert_int_equal(db_open(&db, url, DB_READ, &err), 0);
+	assert_int_equal(db_int(db, &answer, question, DB_NOARGS, &err), 1);
+	db_close(&db);
+	return answer;
+}
+
+static bool is_read_only(void **state)
+{
+	struct store *s = open_store(state);
+	struct store_figures f;
+
+	store_figures(s, &f);
+	store_close(&s);
+	return f.read_only;
+}
+
+/* It can be written to, and what bob had and gets is there; his UIDVALIDITY. */
+static uint32_t goes_on(void **state, uint64_t id, const char *had)
+{
+	struct store *s = open_store(state);
+	struct box_test b;
+
+	must_mail(s, id, "bob@example.org", "and on");
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_non_null(strstr(b.text, had));
+	assert_non_null(strstr(b.text, ":and on "));
+	store_close(&s);
+	return b.m.uidvalidity;
+}
+
+/* Nobody can tell it from a torn tail but the index, and what lies behind it is the only copy. */
+static void the_body_behind_a_damaged_last_head_stays(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct findings all;
+
+	fill(s);
+	must_mail(s, 600, "bob@example.org", "only copy");
+	store_close(&s);
+	flip(dir, "log/0000000001.seg",
+		ask_index(dir, "SELECT place - 20 FROM body ORDER BY id DESC LIMIT 1"));
+	assert_true(is_read_only(state));
+	all = run_fsck(dir, true, false);
+	assert_non_null(strstr(all.checks, "log.position"));
+	assert_false(is_read_only(state));
+	is_clean(dir);
+	goes_on(state, 601, ":only copy ");
+	goes_on(state, 602, ":only copy ");
+	is_clean(dir);
+	drop_index(dir); /* and the snapshot that was made is one to begin from */
+	run_fsck(dir, false, true);
+	goes_on(state, 603, ":only copy ");
+	is_clean(dir);
+}
+
+/* All of it, as one who has to bring it back would find it. */
+static void back_up_and_verify(void **state, uint64_t id, const char *had)
+{
+	int dir = test_dir(state), to, other;
+	struct store *s = open_store(state);
+	struct backup_mark mark = { 0 };
+	struct backup_result r = { 0 };
+	struct err err = ERR_INIT;
+	struct box_test b;
+
+	assert_int_equal(mkdirat(dir, "backup", 0700), 0);
+	assert_int_equal(mkdirat(dir, "other", 0700), 0);
+	to = openat(dir, "backup", O_RDONLY | O_DIRECTORY);
+	other = openat(dir, "other", O_RDONLY | O_DIRECTORY);
+	if (backup_prepare(s, &mark, &err) < 0 || backup_make(dir, to, &mark, 2, &r, &err) < 0)
+		fail_msg("%s", err.msg);
+	must_mail(s, id, "bob@example.org", "later");
+	store_close(&s);
+	if (backup_restore(to, 0, other, NULL, &r, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(run_fsck(other, false, false).r.lost, 0);
+	s = open_store_with(other, &(struct store_options){ .segment_bytes = 1 << 20 });
+	must_mail(s, id, "bob@example.org", "and on");
+	box(s, "bob@example.org", "INBOX", &b);
+	assert_non_null(strstr(b.text, had));
+	store_close(&s);
+	close(to), close(other);
+}
+
+/* Bodies are read without it. One repair is enough. */
+static void a_damaged_head_of_the_last_segment_is_left_behind(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct findings all;
+	uint32_t validity;
+	char name[40];
+
+	fill(s);
+	mail_up_to(s, 300, 2);
+	must_mail(s, 600, "bob@example.org", "in two");
+	store_close(&s);
+	flip(dir, "log/0000000002.seg", 16);
+	assert_true(is_read_only(state));
+	run_fsck(dir, true, false);
+	assert_false(is_read_only(state));
+	is_clean(dir);
+	back_up_and_verify(state, 601, ":in two ");
+	validity = goes_on(state, 602, ":in two ");
+	all = run_fsck(dir, true, false);
+	assert_string_equal(all.checks, "");
+	assert_int_equal(goes_on(state, 603, ":in two "), validity);
+	is_clean(dir);
+	snprintf(name, sizeof name, "log/%010u.seg",
+		(unsigned)ask_index(dir, "SELECT segment FROM log_position"));
+	flip(dir, name, 16); /* and that of the one that was begun */
+	run_fsck(dir, true, false);
+	goes_on(state, 604, ":in two ");
+	is_clean(dir);
+}
+
+/* The one that waits for the next records: nothing is in it. */
+static void a_damaged_head_of_the_next_segment_is_left_behind(void **state)
+{
+	int dir = test_dir(state), fd;
+	struct findings all;
+
+	fill_and_close(state);
+	for (int round = 0; round < 2; round++) {
+		fd = openat(dir, round ? "log/0000000004.seg" : "log/0000000002.seg",
+			O_RDWR | O_CREAT, 0600);
+		assert_int_equal(pwrite(fd, "XXXX", 4, 16), 4);
+		close(fd);
+		assert_true(is_read_only(state));
+		run_fsck(dir, true, false);
+		assert_false(is_read_only(state));
+		all = run_fsck(dir, true, false); /* before there is any record */
+		assert_string_equal(all.checks, "");
+	}
+	goes_on(state, 601, ":hello ");
+	is_clean(dir);
+}
+
 /* The first segments are gone, and there is no snapshot: mail comes back by the names in it. */
 static void mail_comes_back_by_the_names_it_carries(void **state)
 {
@@ -378,6 +540,9 @@ int main(void)
 		TEST(a_snapshot_that_the_log_has_lost_is_better_than_none),
 		TEST(with_nothing_but_a_snapshot_the_store_goes_on),
 		TEST(a_new_log_is_begun_once),
+		TEST(the_body_behind_a_damaged_last_head_stays),
+		TEST(a_damaged_head_of_the_last_segment_is_left_behind),
+		TEST(a_damaged_head_of_the_next_segment_is_left_behind),
 		TEST(mail_comes_back_by_the_names_it_carries),
 		TEST(compacted_mail_comes_back_by_the_names_it_carries),
 		TEST(a_segment_that_is_missing_in_the_middle_is_missed),

@@ -17,6 +17,7 @@ struct fsck {
 	struct db *db;
 	struct slog_position at; /* where the index stands */
 	uint64_t safe_sequence;  /* what lies before is not needed to make it anew */
+	uint64_t safe_segment;   /* the same */
 };
 
 void fsck_say(struct fsck *f, const char *check, enum fsck_severity severity, bool repaired,

@@ -376,7 +376,8 @@ static int on_gap(void *arg, const struct log_gap *g, struct err *err)
 		log_absent_text(v->absent, g);
 		return 0;
 	}
-	if (g->is_tail || (g->before && g->before <= v->after))
+	if (g->is_tail || (g->before && g->before <= v->after) ||
+		(v->s->at.offset == 0 && g->segment <= v->s->at.segment))
 		return 0;
 	v->lenient = true;
 	v->losses++;
@@ -389,52 +390,65 @@ static int on_gap(void *arg, const struct log_gap *g, struct err *err)
 	return 0;
 }
 
-/* Behind every segment that there was: the index goes on naming places in them. */
-static int begin_log(struct salvage *v, uint64_t highest, struct err *err)
+/* New records go into a segment behind every one that there was and that the index names: what
+ * cannot be read may be the only copy of something, backups have the segments that were full, and
+ * the next start would stop at the damage. The number before it is nobody's. */
+static int go_on_behind(
+	struct salvage *v, struct slog_position at, uint64_t highest, struct err *err)
 {
-	struct slog_position at = v->s->at;
 	int64_t named = 0;
 
 	if (db_int(v->s->index, &named, "SELECT max(segment) FROM body", DB_NOARGS, err) < 0)
 		return -1;
 	if ((uint64_t)named > highest)
 		highest = (uint64_t)named;
-	if (highest > at.segment)
-		at.segment = highest;
+	if (v->s->at.segment > highest)
+		highest = v->s->at.segment;
+	at.segment = highest + 1;
 	at.offset = at.last = 0;
-	v->losses++;
-	fsck_say(v->f, "log.new", FSCK_LOST, true,
-		"the log is gone, and a new one begins with log/%010" PRIu64
-		".seg: what the index knows stays, the bytes of mail that lay in the log are lost",
+	fsck_say(v->f, "log.new", FSCK_NOTE, false, "the log goes on with log/%010" PRIu64 ".seg",
 		at.segment + 1);
-	if (db_exec(v->s->index, "UPDATE body SET damaged = $1 WHERE blob IS NULL AND damaged = 0",
-		    DB_ARGS(DB_I(clock_wall())), err) < 0)
-		return -1;
 	return index_save(v->s, &at, err);
 }
 
-/* The last record of the log that can be read is where new ones will follow. Of a log that is not
+static int begin_log(struct salvage *v, uint64_t highest, struct err *err)
+{
+	v->losses++;
+	fsck_say(v->f, "log.new", FSCK_LOST, true,
+		"the log is gone, and a new one begins: what the index knows stays, the bytes of"
+		" mail that lay in the log are lost");
+	if (db_exec(v->s->index, "UPDATE body SET damaged = $1 WHERE blob IS NULL AND damaged = 0",
+		    DB_ARGS(DB_I(clock_wall())), err) < 0)
+		return -1;
+	return go_on_behind(v, v->s->at, highest, err);
+}
+
+/* The index knows records that the log does not hold any more. */
+static int end_early(struct salvage *v, uint64_t highest, struct err *err)
+{
+	v->losses++;
+	fsck_say(v->f, "log.position", FSCK_LOST, true,
+		"the log ends with record %" PRIu64 ", and the index knows %" PRIu64
+		": bodies that lay between may be lost",
+		v->last.sequence, v->s->at.sequence);
+	return go_on_behind(v, v->last, highest, err);
+}
+
+/* The last record of the log that can be read is the one that new ones follow. Of a log that is not
  * there at all nobody knows whether it is lost. */
 static int stand_at_end(struct salvage *v, uint64_t highest, struct err *err)
 {
 	if (v->last.sequence == v->s->at.sequence || v->s->at.offset == 0)
-		return 0;
-	if (v->last.sequence == 0 && v->f->o->new_log)
+		return v->losses && v->s->at.sequence ? go_on_behind(v, v->s->at, highest, err) : 0;
+	if (v->last.sequence)
+		return end_early(v, highest, err);
+	if (v->f->o->new_log)
 		return begin_log(v, highest, err);
-	if (v->last.sequence == 0) {
-		fsck_say(v->f, "log.position", FSCK_LOST, false,
-			"log/ holds no record, and the index knows %" PRIu64
-			": bring it back, or a backup; if it is lost for good, --new-log begins"
-			" another",
-			v->s->at.sequence);
-		return 0;
-	}
-	v->losses++;
-	fsck_say(v->f, "log.position", FSCK_LOST, true,
-		"the log ends with record %" PRIu64 ", and the index knows %" PRIu64
-		": bodies that lay between are lost",
-		v->last.sequence, v->s->at.sequence);
-	return index_save(v->s, &v->last, err);
+	fsck_say(v->f, "log.position", FSCK_LOST, false,
+		"log/ holds no record, and the index knows %" PRIu64
+		": bring it back, or a backup; if it is lost for good, --new-log begins another",
+		v->s->at.sequence);
+	return 0;
 }
 
 /* Uids that were given out may be given out again for other mail. */
