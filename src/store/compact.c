@@ -265,6 +265,21 @@ static void forget_stuck(struct compactor *c)
 	c->stuck_until = clock_after(STUCK_SECONDS * CLOCK_SEC);
 }
 
+/* Whatever is wrong with one segment: the others, of everybody, are done all the same. */
+static int copy_segment(struct round *r, uint64_t segment, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (compact_segment(r, segment, &why) == 0)
+		return 0;
+	if (why.kind == ERR_CANCELED || why.kind == ERR_FULL) {
+		*err = why;
+		return -1;
+	}
+	log_event(LOG_WARN, "store.compact", L_U64("segment", segment), L_ERR(&why));
+	return 0;
+}
+
 /* 1: there is more to do. */
 static int one_segment(struct round *r, struct err *err)
 {
@@ -276,7 +291,7 @@ static int one_segment(struct round *r, struct err *err)
 		got = choose(r, &segment, err);
 	if (got != 1)
 		return got;
-	if (compact_segment(r, segment, err) < 0 || note_if_stuck(r, segment, err) < 0)
+	if (copy_segment(r, segment, err) < 0 || note_if_stuck(r, segment, err) < 0)
 		return -1;
 	return 1;
 }
@@ -366,7 +381,7 @@ static int rewrite(struct round *r, struct err *err)
 
 	while (got == 1) {
 		got = next_to_rewrite(r, (uint64_t)last, &segment, err);
-		if (got == 1 && compact_segment(r, segment, err) < 0)
+		if (got == 1 && copy_segment(r, segment, err) < 0)
 			got = -1;
 	}
 	return got;

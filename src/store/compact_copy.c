@@ -1,5 +1,6 @@
 /* The live bodies of a segment, one record after the other, to the head of the log. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "store/body.h"
 #include "store/compact_private.h"
 #include "store/squeeze.h"
@@ -283,7 +284,8 @@ static bool is_asked_for(const struct round *r, const struct body_place *at)
 	return r->form == AS_SET || (r->form == ALL_PLAIN) == (at->stored != 0);
 }
 
-/* Does it still live here? What is damaged is marked by the reading, and stays. */
+/* Does it still live here? What is damaged is marked by the reading, and stays; so does what cannot
+ * be read now, alone. */
 static int add_if_alive(struct round *r, struct step *s, uint64_t body,
 	const struct slog_record *record, struct err *err)
 {
@@ -294,11 +296,13 @@ static int add_if_alive(struct round *r, struct step *s, uint64_t body,
 		at.place == record->offset + SLOG_RECORD_HEAD && !at.damaged &&
 		is_asked_for(r, &at))
 		(void)add_carry(r, s, &at, record->effects, &why);
-	if (why.kind == ERR_NONE || why.kind == ERR_NOTFOUND || why.kind == ERR_DAMAGED ||
-		why.kind == ERR_LIMIT)
-		return 0;
-	*err = why;
-	return -1;
+	if (why.kind == ERR_CANCELED || why.kind == ERR_FULL) {
+		*err = why;
+		return -1;
+	}
+	if (why.kind != ERR_NONE && why.kind != ERR_NOTFOUND)
+		log_event(LOG_WARN, "store.compact", L_U64("body", body), L_ERR(&why));
+	return 0;
 }
 
 static int take_record(

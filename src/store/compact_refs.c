@@ -9,18 +9,20 @@
 
 enum {
 	ROWS_MAX = 64 << 20,
+	ENTRIES_MAX = 4 << 20,
 	FACTS_MAX = 1 << 20,
 	/* Where an email was moved to is found by looking through its account, for a whole step at
-	 * once, but not through very many for one body. Of what came to more, the log alone says
-	 * whose it is, and not in which mailbox. */
+	 * once, but not through very many for one body, nor for one that is in very many places. Of
+	 * what came to more, the log alone says whose it is, and not in which mailbox. */
 	LOOK_EMAILS = 100,
+	LOOK_ENTRIES = 2000,
 	LOOK_AT_ONCE = 8
 };
 
 void moved_refs_init(struct moved_refs *m)
 {
 	*m = (struct moved_refs){ .emails = BUF(ROWS_MAX),
-		.entries = BUF(ROWS_MAX),
+		.entries = BUF(ENTRIES_MAX),
 		.queued = BUF(ROWS_MAX),
 		.facts = BUF(FACTS_MAX) };
 }
@@ -101,6 +103,13 @@ static int add_entry(struct view *v, uint64_t account, uint64_t mailbox, uint32_
 		put_entry(account, r, m);
 	rows_free(&r);
 	return got;
+}
+
+/* Whose it is must be known, in which mailboxes need not be. */
+static void drop_too_many(struct moved_refs *m)
+{
+	if (!buf_ok(&m->entries))
+		buf_clear(&m->entries);
 }
 
 /* ---- what has been moved or copied since ---- */
@@ -184,7 +193,8 @@ int moved_refs_look(struct view *v, struct moved_refs *const *refs, size_t n, st
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		if (refs[i]->found < refs[i]->links && refs[i]->email_count <= LOOK_EMAILS)
+		if (refs[i]->found < refs[i]->links && refs[i]->links <= LOOK_ENTRIES &&
+			refs[i]->email_count <= LOOK_EMAILS)
 			r = want(&l, refs[i], err);
 	if (r == 0 && l.n) {
 		qsort(l.v, l.n, sizeof *l.v, by_account);
@@ -192,8 +202,7 @@ int moved_refs_look(struct view *v, struct moved_refs *const *refs, size_t n, st
 	}
 	free(l.v);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		if (!buf_ok(&refs[i]->entries))
-			r = err_set(err, ERR_LIMIT, "a body in too many mailboxes");
+		drop_too_many(refs[i]);
 	return r;
 }
 
@@ -316,7 +325,8 @@ int moved_refs_gather(
 			return -1;
 	if (add_facts(v, body, m, err) < 0)
 		return -1;
-	if (buf_ok(&m->emails) && buf_ok(&m->entries) && buf_ok(&m->queued) && buf_ok(&m->facts))
+	drop_too_many(m);
+	if (buf_ok(&m->emails) && buf_ok(&m->queued) && buf_ok(&m->facts))
 		return 0;
 	return err_set(err, ERR_LIMIT, "body %llu: too many refer to it", (unsigned long long)body);
 }

@@ -541,15 +541,16 @@ static int run_archive(struct txn *t, void *arg, struct err *err)
 	return r;
 }
 
+/* From the segment on that it lies in now. */
 static struct witness seen(struct store *s, int dir, uint64_t body)
 {
 	struct slog_position at = { .segment = 0 };
+	struct body_place p = { .body = body };
 	struct witness w = { .body = body };
 	struct err err = ERR_INIT;
-	uint64_t first = 0;
 
-	assert_int_equal(slog_next_segment(dir, 5, &first, &err), 1);
-	at.segment = first - 1;
+	assert_int_equal(look(s, find_body, &p, &err), 0);
+	at.segment = p.segment - 1;
 	if (slog_follow(dir, &at, s->at.sequence, SIZE_MAX, see, &w, &err) < 0)
 		fail_msg("%s", err.msg);
 	return w;
@@ -588,6 +589,62 @@ static void a_moved_body_says_whose_it_is(void **state)
 	assert_int_equal(w.queued, 1);
 	assert_int_equal(w.q.id, 500);
 	assert_string_equal(w.rcpts, "x@far.example");
+	store_close(&s);
+}
+
+struct copies {
+	uint64_t from, to;
+	uint32_t last;
+};
+
+/* Uids up to `last`; without a target into a folder with the longest name. */
+static int run_copy(struct txn *t, void *arg, struct err *err)
+{
+	struct range_list some = RANGE_LIST, from = RANGE_LIST, to = RANGE_LIST;
+	struct copies *c = arg;
+	struct entry_copy q = { .account = 1, .mailbox = c->from };
+	char name[MAILBOX_NAME];
+	uint64_t modseq;
+	int r = 0;
+
+	memset(name, 'n', sizeof name);
+	if (!c->to)
+		r = mailbox_create(t, 1, str_make(name, sizeof name), 0, &c->to, err);
+	q.target = c->to;
+	range_list_add_range(&some, c->to == c->from ? 1 : c->last, c->last);
+	q.ranges = range_list_end(&some);
+	if (r == 0)
+		r = entry_copy(t, &q, &from, &to, &modseq, err);
+	range_list_free(&some);
+	range_list_free(&from);
+	range_list_free(&to);
+	return r;
+}
+
+/* What is known of them would be larger than a record: the segment is emptied all the same, and of
+ * the others that move with it nothing is left out. */
+static void a_message_in_very_many_places_moves_and_holds_up_nobody(void **state)
+{
+	struct store *s = store_with_mail(state);
+	struct copies c = { .from = 1, .last = 7 };
+	struct compact_report done;
+	struct witness w;
+	struct err err;
+
+	assert_int_equal(change(s, run_copy, &c, &err), 0);
+	c.from = c.to;
+	for (c.last = 1; c.last < 70000; c.last *= 2)
+		assert_int_equal(change(s, run_copy, &c, &err), 0);
+	expunge(s, 1, 100, 7);
+	done = compact_now(s);
+	assert_true(done.moved > 10 && done.segments > 0);
+	assert_int_equal(stuck_segments(s), 0);
+	w = seen(s, test_dir(state), 7);
+	assert_int_equal(w.records, 1);
+	assert_int_equal(w.emails, 1);
+	w = seen(s, test_dir(state), 14);
+	assert_int_equal(w.entries, 1);
+	assert_all_right(s, 34);
 	store_close(&s);
 }
 
@@ -679,6 +736,7 @@ int main(void)
 		TEST(what_rots_where_a_body_has_been_is_not_marked),
 		TEST(a_round_ends_however_many_segments_cannot_be_emptied),
 		TEST(a_moved_body_says_whose_it_is),
+		TEST(a_message_in_very_many_places_moves_and_holds_up_nobody),
 		TEST(a_power_cut_right_after_a_removal_misses_nothing),
 		TEST(without_its_first_segments_an_empty_index_replays_nothing),
 		TEST(a_trace_that_lost_its_place_goes_on),

@@ -459,6 +459,42 @@ static void compaction_squeezes_what_it_copies(void **state)
 	is_clean(dir);
 }
 
+static void remove_blob(int dir, const struct body_place *p)
+{
+	char name[80];
+
+	snprintf(name, sizeof name, "blob/%.2s/%s", p->blob, p->blob + 2);
+	assert_int_equal(unlinkat(dir, name, 0), 0);
+}
+
+/* One that cannot be read stays where it is, and only that one. */
+static void a_missing_file_holds_up_nothing_else(void **state)
+{
+	const int dir = test_dir(state);
+	const struct store_options on = {
+		.segment_bytes = 128 << 10, .retention = -10, .compress = true
+	};
+	struct store *s = store_with_mail(dir, false);
+	const struct body_place gone = place_of(s, SMALL);
+	struct err err = ERR_INIT;
+	uint64_t changed;
+
+	store_close(&s);
+	remove_blob(dir, &gone);
+	s = open_store_with(dir, &on);
+	assert_true(expunge_and_compact(s).segments > 0);
+	assert_true(place_of(s, SMALL + 1).stored > 0); /* beside it */
+	assert_int_equal(place_of(s, SMALL).segment, gone.segment);
+	assert_true(s->compactor.stuck.n > 0);
+	store_close(&s);
+	if (fsck_rewrite(dir, NULL, true, &changed, &err) < 0)
+		fail_msg("%s", err.msg);
+	s = open_small(dir);
+	for (unsigned i = 0; i < ALL; i++)
+		assert_true((place_of(s, i).stored != 0) == (pays(i) && i != SMALL));
+	store_close(&s);
+}
+
 static void a_backup_has_them_and_is_verified(void **state)
 {
 	const int dir = test_dir(state);
@@ -664,6 +700,7 @@ int main(void)
 		TEST(compaction_leaves_them_squeezed_and_a_rebuild_knows),
 		TEST(a_replay_of_the_whole_log_gives_the_same_index),
 		TEST(compaction_squeezes_what_it_copies),
+		TEST(a_missing_file_holds_up_nothing_else),
 		TEST(a_backup_has_them_and_is_verified),
 		TEST(a_rotten_one_is_refused_and_marked),
 		TEST(an_index_that_lies_is_no_way_around_the_checksum),
