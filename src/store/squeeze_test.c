@@ -356,6 +356,78 @@ static void going_back_a_format_leaves_nothing_squeezed(void **state)
 	is_clean(dir);
 }
 
+static int open_file(int dir, const struct body_place *p)
+{
+	char path[80];
+	int fd;
+
+	if (p->blob[0])
+		snprintf(path, sizeof path, "blob/%.2s/%s", p->blob, p->blob + 2);
+	else
+		snprintf(path, sizeof path, "log/%010llu.seg", (unsigned long long)p->segment);
+	fd = openat(dir, path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void spoil(int dir, const struct body_place *p, uint64_t at)
+{
+	int fd = open_file(dir, p);
+	char c[4];
+
+	assert_int_equal(pread(fd, c, sizeof c, (off_t)at), sizeof c);
+	for (size_t i = 0; i < sizeof c; i++)
+		c[i] = (char)~c[i];
+	assert_int_equal(pwrite(fd, c, sizeof c, (off_t)at), sizeof c);
+	close(fd);
+}
+
+/* What is not there at the moment. */
+static void move_blob(int dir, const struct body_place *p, const char *elsewhere, bool away)
+{
+	char name[80];
+
+	snprintf(name, sizeof name, "blob/%.2s/%s", p->blob, p->blob + 2);
+	assert_int_equal(renameat(dir, away ? name : elsewhere, dir, away ? elsewhere : name), 0);
+}
+
+static void must_not_go_back(int dir, unsigned unread, const char *why)
+{
+	struct err err = ERR_INIT;
+	struct store *s;
+
+	assert_int_equal(fsck_go_back(dir, NULL, INDEX_VERSION - 1, &err), -1);
+	assert_int_equal(err.kind, ERR_PERM);
+	assert_non_null(strstr(err.msg, why));
+	s = open_small(dir);
+	for (unsigned i = 0; i < ALL; i++)
+		assert_int_equal(try_read(s, i, 0, 1 << 20, &err), i == unread ? -1 : 0);
+	store_close(&s);
+}
+
+/* T156: without the column nobody could read it any more, or ever again. */
+static void going_back_a_format_loses_nothing_that_cannot_be_moved(void **state)
+{
+	const int dir = test_dir(state);
+	struct store *s = store_with_mail(dir, true);
+	const struct body_place lost = place_of(s, 0), gone = place_of(s, SMALL);
+	struct err err;
+
+	store_close(&s);
+	move_blob(dir, &gone, "elsewhere", true);
+	spoil(dir, &lost, lost.place - SLOG_RECORD_HEAD + 32); /* the time of its record */
+	must_not_go_back(dir, SMALL, " 2 messages stay compressed");
+	move_blob(dir, &gone, "elsewhere", false);
+	must_not_go_back(dir, ALL, " 1 messages stay compressed");
+	spoil(dir, &lost, lost.place - SLOG_RECORD_HEAD + 32); /* as it was */
+	if (fsck_go_back(dir, NULL, INDEX_VERSION - 1, &err) < 0)
+		fail_msg("%s", err.msg);
+	s = open_small(dir); /* and forth */
+	assert_all_right(s, false);
+	store_close(&s);
+	is_clean(dir);
+}
+
 static int run_purge(struct txn *t, void *arg, struct err *err)
 {
 	(void)arg;
@@ -459,14 +531,6 @@ static void compaction_squeezes_what_it_copies(void **state)
 	is_clean(dir);
 }
 
-static void remove_blob(int dir, const struct body_place *p)
-{
-	char name[80];
-
-	snprintf(name, sizeof name, "blob/%.2s/%s", p->blob, p->blob + 2);
-	assert_int_equal(unlinkat(dir, name, 0), 0);
-}
-
 /* One that cannot be read stays where it is, and only that one. */
 static void a_missing_file_holds_up_nothing_else(void **state)
 {
@@ -480,7 +544,7 @@ static void a_missing_file_holds_up_nothing_else(void **state)
 	uint64_t changed;
 
 	store_close(&s);
-	remove_blob(dir, &gone);
+	move_blob(dir, &gone, "elsewhere", true);
 	s = open_store_with(dir, &on);
 	assert_true(expunge_and_compact(s).segments > 0);
 	assert_true(place_of(s, SMALL + 1).stored > 0); /* beside it */
@@ -529,32 +593,6 @@ static void a_backup_has_them_and_is_verified(void **state)
 }
 
 /* ---- what a disk does ---- */
-
-static int open_file(int dir, const struct body_place *p)
-{
-	char path[80];
-	int fd;
-
-	if (p->blob[0])
-		snprintf(path, sizeof path, "blob/%.2s/%s", p->blob, p->blob + 2);
-	else
-		snprintf(path, sizeof path, "log/%010llu.seg", (unsigned long long)p->segment);
-	fd = openat(dir, path, O_RDWR | O_CLOEXEC);
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static void spoil(int dir, const struct body_place *p, uint64_t at)
-{
-	int fd = open_file(dir, p);
-	char c[4];
-
-	assert_int_equal(pread(fd, c, sizeof c, (off_t)at), sizeof c);
-	for (size_t i = 0; i < sizeof c; i++)
-		c[i] = (char)~c[i];
-	assert_int_equal(pwrite(fd, c, sizeof c, (off_t)at), sizeof c);
-	close(fd);
-}
 
 static int count(struct view *v, void *arg, struct err *err)
 {
@@ -697,6 +735,7 @@ int main(void)
 		TEST(every_byte_comes_back_in_any_piece),
 		TEST(what_is_there_already_changes_its_form_and_back),
 		TEST(going_back_a_format_leaves_nothing_squeezed),
+		TEST(going_back_a_format_loses_nothing_that_cannot_be_moved),
 		TEST(compaction_leaves_them_squeezed_and_a_rebuild_knows),
 		TEST(a_replay_of_the_whole_log_gives_the_same_index),
 		TEST(compaction_squeezes_what_it_copies),
