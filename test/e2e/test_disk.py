@@ -3,6 +3,7 @@
 Every message that is sent is in a ledger: what got its 250 is there once at the end, what was refused is not.
 """
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -23,6 +24,10 @@ pytestmark = pytest.mark.embedded
 
 MEGA = 1 << 20
 RESERVE = 16 * MEGA
+ROUNDS = 12  # how often a disk fills
+# For long runs (test/crash/run --disk N): how often in all, and on a disk of its own instead of in memory.
+TIMES = max(1, int(os.environ.get("EILPOST_DISK_ROUNDS", "0")) // ROUNDS)
+EXT4 = os.environ.get("EILPOST_DISK") == "ext4"
 SETTINGS = ("store.segment=1MB", f"store.reserve={RESERVE >> 20}MB")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 
@@ -38,7 +43,12 @@ def disk(tmp_path):
     """A folder with 64 MiB of its own, as the demo's, which is stopped before it goes."""
     folder = tmp_path / "d"
     folder.mkdir()
-    mounted(folder, "-t", "tmpfs", "-o", "size=64m,mode=755", "none")
+    if EXT4:
+        image = tmp_path / "disk.img"
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image), "64m"], check=True)
+        mounted(folder, "-o", "loop", str(image))
+    else:
+        mounted(folder, "-t", "tmpfs", "-o", "size=64m,mode=755", "none")
     demos = []
 
     def start(*settings):
@@ -212,15 +222,17 @@ def test_a_full_disk_refuses_politely_and_recovers_alone(disk):
 
 
 @needs_root
-def test_the_disk_fills_and_empties_under_load(disk):
+@pytest.mark.parametrize("time_", range(TIMES))
+def test_the_disk_fills_and_empties_under_load(disk, time_):
     """T118: whatever is left, from the reserve to a page. The index never runs out of space in the middle: the store
     is the same process to the end."""
+    leaves = RESERVE - MEGA, RESERVE // 2 + MEGA, RESERVE // 2 - MEGA, 3 * MEGA
     demo = disk()
     store = store_pid(demo)
     ledger = Ledger(demo)
     ledger.load()
     try:
-        for leave in (RESERVE - MEGA, RESERVE // 2 + MEGA, RESERVE // 2 - MEGA, 3 * MEGA) * 3:
+        for leave in itertools.islice(itertools.cycle(leaves), ROUNDS):
             until(lambda: ledger.send(300000 if leave > 3 * MEGA else 1000) == 250)
             fill(demo, leave)
             until(lambda: ledger.send() == 452)
@@ -231,8 +243,8 @@ def test_the_disk_fills_and_empties_under_load(disk):
         ledger.stop()
     until(lambda: ledger.send() == 250)
     assert store_pid(demo) == store
-    assert ledger.check() >= len(ledger.kept) > 12
-    assert len(ledger.refused) > 12 and not ledger.unknown
+    assert ledger.check() >= len(ledger.kept) > ROUNDS
+    assert len(ledger.refused) > ROUNDS and not ledger.unknown
 
 
 @needs_root
