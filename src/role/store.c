@@ -19,7 +19,7 @@ struct prologue {
 	uint32_t handle;
 };
 
-enum { SQUEEZING_WORKERS = 4 };
+enum { SQUEEZING_WORKERS = 4, FORGET_AGAIN = 5 /* seconds */ };
 
 enum authority {
 	NO_HANDLE,   /* the channel's class is enough */
@@ -416,6 +416,8 @@ static int forget_holder(struct txn *t, struct store_job *job, struct err *err)
 	return queue_holder_gone(t, work_of(job)->peer->id, err);
 }
 
+static void forget_again(struct work *w);
+
 static void drop_leases(struct peer *p)
 {
 	struct err err = ERR_INIT;
@@ -432,7 +434,32 @@ static void drop_leases(struct peer *p)
 	if (!w)
 		return;
 	w->job.write = forget_holder;
+	w->after = forget_again;
 	store_work_submit(w);
+}
+
+static void forget_later(void *arg)
+{
+	struct peer *p = arg;
+	struct err err = ERR_INIT;
+
+	if (task_sleep(clock_after(FORGET_AGAIN * CLOCK_SEC), &err) == 0)
+		drop_leases(p);
+	store_peer_release(p);
+}
+
+/* Refused for now (a full disk, say): nobody else would ever give its recipients out again. */
+static void forget_again(struct work *w)
+{
+	struct peer *p = w->peer;
+	struct err err = ERR_INIT;
+
+	if (w->job.result == 0 || p->s->closing)
+		return;
+	log_event(LOG_WARN, "store.leases", L_ERR(&w->job.err));
+	p->works++; /* stays until we are through */
+	if (task_spawn(p->s->role->group, "forget leases", forget_later, p, &err) < 0)
+		p->works--;
 }
 
 static void on_ended(void *arg, const struct err *why)
