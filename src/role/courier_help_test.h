@@ -75,6 +75,8 @@ static struct {
 	int reports;
 	struct signal told; /* a result has come */
 	bool deaf;          /* take results but do not answer them */
+	int full;           /* refuse so many results, for now */
+	int refused;        /* so many were */
 	struct request *kept;
 	int64_t until; /* leases hold */
 } store;
@@ -143,7 +145,7 @@ static void body_asked(struct request *req)
 
 	assert_int_equal(store_lease_body_req_get(req->body, &q, &err), 0);
 	if (store.mail[q.lease - 1000].damaged) {
-		err_set(&err, ERR_PERM, "damaged");
+		err_set(&err, ERR_DAMAGED, "damaged");
 		request_fail(&req, &err);
 		return;
 	}
@@ -156,8 +158,16 @@ static void result_asked(struct request *req)
 	struct store_result_req q;
 	struct store_result_rep a = { .ok = 1 };
 	struct store_result_item item;
+	struct err why = ERR_INIT;
 
 	assert_int_equal(store_result_req_get(req->body, &q, &err), 0);
+	if (store.full > 0) {
+		store.full--;
+		store.refused++;
+		err_set(&why, ERR_FULL, "no space left");
+		request_fail(&req, &why);
+		return;
+	}
 	while (!store.deaf && store_result_item_next(&q.results, &item)) {
 		struct mail *m = &store.mail[item.rcpt - 100];
 
@@ -468,6 +478,7 @@ static void with_courier(void (*fn)(void), const char *settings)
 	role.stopping = false;
 	store.reports = connections = received = 0;
 	store.deaf = false;
+	store.refused = 0;
 	store.report = BUF(300000);
 	for (int i = 0; i < BODIES; i++)
 		store.body[i] = BUF(300000);

@@ -76,9 +76,9 @@ struct job_rcpt {
 	uint64_t id;
 	struct str address, orcpt;
 	uint8_t notify;
-	uint32_t attempts; /* before this one */
-	bool delay_told;
-	int64_t rrvs; /* RFC 7293: seconds, 0: none */
+	uint32_t attempts;            /* before this one */
+	bool delay_told, delay_tells; /* before; in this result */
+	int64_t rrvs;                 /* RFC 7293: seconds, 0: none */
 	bool rrvs_reject;
 	struct outcome out;
 };
@@ -101,6 +101,7 @@ struct job {
 	bool unrecorded;  /* has results that the store could not be told */
 	struct job *heir; /* the same recipients, leased anew */
 	unsigned tries;   /* connections that broke on it */
+	uint64_t call;    /* of its result; 0: not begun */
 	size_t rcpt_count;
 	struct job_rcpt *rcpts;
 	struct arena mem;

@@ -18,6 +18,7 @@
 enum { REPORT_MAX = 240 * 1024, RETURN_MAX = 128 * 1024, HEAD_PIECE = 60000, RESULTS_MAX = 24000 };
 
 #define CALL_TIME (60 * CLOCK_SEC)
+enum { AGAIN_FIRST = 1, AGAIN_MOST = 60 }; /* seconds until a result is told again */
 /* RFC 3461 6.2: when a delay is worth a word. */
 #define DELAY_AFTER (4 * 3600)
 
@@ -206,7 +207,7 @@ static int choose_recipients(struct report *p, struct err *err)
 	for (size_t i = 0; i < j->rcpt_count; i++)
 		if (wants_report(j, &j->rcpts[i], &action)) {
 			add_recipient(p, &j->rcpts[i], action);
-			j->rcpts[i].delay_told |= action == DSN_DELAYED;
+			j->rcpts[i].delay_tells = action == DSN_DELAYED;
 		}
 	return 0;
 }
@@ -328,7 +329,7 @@ static void put_results(const struct job *j, struct buf *b)
 			.status = str_c(r->out.status),
 			.text = str_head(r->out.text, text),
 			.remote = str_head(r->out.remote, text < 320 ? text : 320),
-			.delay_told = r->delay_told };
+			.delay_told = r->delay_told || r->delay_tells };
 
 		store_result_item_put(b, &item);
 	}
@@ -338,7 +339,7 @@ static int record(struct report *p, struct err *err)
 {
 	struct job *j = p->j;
 	struct buf results = BUF(MSG_MAX);
-	struct store_result_req q = { .call = call_id_next(), .lease = j->lease };
+	struct store_result_req q = { .call = j->call, .lease = j->lease };
 	struct store_result_rep a;
 	struct channel *ch = link_channel(j->c->store, j->generation);
 	int r = -1;
@@ -402,6 +403,8 @@ static int finish(struct job *j, struct err *err)
 		.refs = BUF(FACTS_REFS_BYTES) };
 	int r = -1;
 
+	if (!j->call)
+		j->call = call_id_next();
 	plan(j);
 	if (report(&p, err) == 0)
 		r = record(&p, err);
@@ -428,13 +431,40 @@ static void keep_or_pass_on(struct job *j, const struct err *err)
 	j->c->unrecorded++;
 }
 
+/* Nothing but its result ends a lease while its channel lives. */
+static bool may_tell_again(const struct job *j, const struct err *err)
+{
+	return (err->kind == ERR_TEMP || err->kind == ERR_FULL || err->kind == ERR_TIMEOUT) &&
+		link_channel(j->c->store, j->generation);
+}
+
+/* What the store refuses for now is told again, by the same call: it may have been done after all.
+ */
+static int finish_at_last(struct job *j, struct err *err)
+{
+	int64_t wait = AGAIN_FIRST;
+	struct err ended;
+
+	while (finish(j, err) < 0) {
+		if (!may_tell_again(j, err))
+			return -1;
+		log_event(LOG_WARN, "courier.unrecorded", L_U64("message", j->message),
+			L_I64("again", wait), L_ERR(err));
+		if (task_sleep(clock_after(wait * CLOCK_SEC), &ended) < 0)
+			return -1;
+		wait = wait * 2 < AGAIN_MOST ? wait * 2 : AGAIN_MOST;
+		*err = (struct err)ERR_INIT;
+	}
+	return 0;
+}
+
 static void run_finish(void *arg)
 {
 	struct job *j = arg;
 	struct courier *c = j->c;
 	struct err err = ERR_INIT;
 
-	if (finish(j, &err) == 0) {
+	if (finish_at_last(j, &err) == 0) {
 		log_outcomes(j);
 		job_free(&j);
 	} else {

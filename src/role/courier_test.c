@@ -229,6 +229,27 @@ static void a_result_that_was_lost_with_the_store_is_told_again(void **state)
 	assert_string_equal(trace, "bad@a.test failed 5.1.1; received 0 reports 1");
 }
 
+static void refused_results(void)
+{
+	show_all();
+	add("received %d reports %d refused %d", received, store.reports, store.refused);
+}
+
+static void a_result_that_the_store_has_no_room_for_is_told_again(void **state)
+{
+	(void)state;
+	store.full = 1;
+	add_mail("ann@example.test", "joe@a.test");
+	with_courier(refused_results, "");
+	assert_string_equal(trace, "joe@a.test delivered 2.0.0; received 1 reports 0 refused 1");
+	store.full = 1;
+	add_mail("ann@example.test", "later@a.test")->notify = NOTIFY_DELAY;
+	store.mail[0].age = 1000;
+	with_courier(refused_results, "queue.expire 1h;");
+	assert_string_equal(
+		trace, "later@a.test deferred 4.2.1 again; received 0 reports 1 refused 1");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +266,7 @@ int main(void)
 		cmocka_unit_test(a_lease_that_has_run_out_ends_the_message_before_its_end),
 		cmocka_unit_test(what_was_on_the_wire_when_the_store_restarted_is_not_sent_twice),
 		cmocka_unit_test(a_result_that_was_lost_with_the_store_is_told_again),
+		cmocka_unit_test(a_result_that_the_store_has_no_room_for_is_told_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
