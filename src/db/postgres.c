@@ -224,6 +224,11 @@ static PGresult *collect(struct pg_db *p, int64_t limit)
 		kept = next;
 		note_changes(&p->db, kept);
 	}
+	/* An answer is missing, maybe that of a COMMIT: those before it do not stand for it. */
+	if (p->ahead && has_worked(kept)) {
+		PQclear(kept);
+		kept = NULL;
+	}
 	p->ahead = 0;
 	(void)PQexitPipelineMode(p->c);
 	return kept;
