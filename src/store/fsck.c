@@ -173,6 +173,7 @@ int store_new_uidvalidity(struct store *s, struct err *err)
 static int put_right(struct fsck *f, struct store *s, uint64_t losses, struct err *err)
 {
 	f->db = s->index;
+	f->keep_unnamed = losses || f->o->rebuild;
 	if (fsck_check_index(f, true, err) < 0 || fsck_check_bodies(f, err) < 0 ||
 		(losses && trace_skip(s, &s->at, err) < 0) || db_commit(s->index, err) < 0) {
 		db_rollback(s->index);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 20, WHOLE_MAX = 256 << 20, PATH = 64 };
+enum { PIECE = 1 << 20, WHOLE_MAX = 256 << 20, PATH = 64, BLOB_FILE = 30 };
 
 struct body {
 	uint64_t id, segment, place, size, stored;
@@ -204,38 +204,80 @@ static bool is_named(struct fsck *f, const char *folder, const char *file)
 		       &err) != 0;
 }
 
-/* The server removes them itself, an hour after nobody came to name them. */
-static uint64_t count_unnamed(struct fsck *f, const char *folder)
+/* ---- files that no body names ---- */
+
+/* The record that named it may be what is lost: it gets a second name that no sweep looks at, and
+ * whatever ends this here, an index that names the first one finds it. */
+static int keep_file(
+	struct fsck *f, const char *folder, const char *file, uint64_t n, struct err *err)
+{
+	char from[PATH], to[PATH];
+
+	if (strlen(file) != BLOB_FILE) /* none of ours */
+		return 0;
+	snprintf(from, sizeof from, "blob/%s/%.30s", folder, file);
+	snprintf(to, sizeof to, "blob.lost/%s%.30s", folder, file);
+	if (io_mkdir(f->dir, "blob.lost", err) < 0 ||
+		(io_link(f->dir, from, to, err) < 0 && io_rename(f->dir, from, to, err) < 0))
+		return -1;
+	if (n < FSCK_TOLD)
+		fsck_say(f, "blob.lost", FSCK_NOTE, false,
+			"%s belongs to no message that is left: it stays as %s", from, to);
+	return 0;
+}
+
+static int see_folder(struct fsck *f, const char *folder, uint64_t *n, struct err *err)
 {
 	char path[PATH];
 	struct dirent *e;
-	uint64_t n = 0;
-	int fd;
+	int got, r = 0;
 	DIR *d;
 
 	snprintf(path, sizeof path, "blob/%s", folder);
-	fd = openat(f->dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = fd >= 0 ? fdopendir(fd) : NULL;
-	while (d && (e = readdir(d)))
-		n += e->d_name[0] != '.' && !is_named(f, folder, e->d_name);
-	if (d)
-		closedir(d);
-	return n;
+	d = io_list(f->dir, path, err);
+	if (!d)
+		return err->kind == ERR_NOTFOUND ? 0 : -1;
+	while (r == 0 && (got = io_next(d, path, &e, err)) != 0) {
+		if (got < 0)
+			r = -1;
+		else if (e->d_name[0] != '.' && !is_named(f, folder, e->d_name)) {
+			if (f->keep_unnamed)
+				r = keep_file(f, folder, e->d_name, *n, err);
+			++*n;
+		}
+	}
+	closedir(d);
+	return r;
 }
 
-static void check_unnamed(struct fsck *f)
+/* The server removes them itself, an hour after nobody came to name them. */
+static int check_unnamed(struct fsck *f, struct err *err)
 {
+	struct err why = ERR_INIT;
 	uint64_t n = 0;
 	char folder[3];
 
 	for (unsigned i = 0; i < 256; i++) {
 		snprintf(folder, sizeof folder, "%02x", i);
-		n += count_unnamed(f, folder);
+		if (see_folder(f, folder, &n, &why) < 0 && f->keep_unnamed) {
+			*err = why;
+			return -1;
+		}
 	}
-	if (n)
+	if (n == 0)
+		return 0;
+	if (!f->keep_unnamed) {
 		fsck_say(f, "blob.unnamed", FSCK_NOTE, false,
 			"%" PRIu64 " files of blob/ belong to no message; the server removes them",
 			n);
+		return 0;
+	}
+	if (n > FSCK_TOLD)
+		fsck_say(f, "blob.lost", FSCK_NOTE, false,
+			"%" PRIu64 " files like that are in blob.lost/", n);
+	if (io_mkdir(f->dir, "blob.lost", err) < 0 || io_flush_dir(f->dir, "blob.lost", err) < 0)
+		return -1;
+	return io_flush_dir(f->dir, ".", err);
 }
 
 int fsck_check_bodies(struct fsck *f, struct err *err)
@@ -263,6 +305,5 @@ int fsck_check_bodies(struct fsck *f, struct err *err)
 	buf_free(&reading.piece);
 	buf_free(&reading.whole);
 	buf_free(&reading.right);
-	check_unnamed(f);
-	return result;
+	return result < 0 ? -1 : check_unnamed(f, err);
 }

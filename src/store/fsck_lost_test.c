@@ -30,6 +30,31 @@ static void lose_segments(int dir, unsigned from)
 	}
 }
 
+static void flip(int dir, const char *name, int64_t at)
+{
+	int fd = openat(dir, name, O_RDWR);
+	char c;
+
+	assert_int_equal(pread(fd, &c, 1, at), 1);
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, at), 1);
+	close(fd);
+}
+
+static int64_t ask_index(int dir, const char *question)
+{
+	struct err err = ERR_INIT;
+	struct db *db = NULL;
+	int64_t answer = 0;
+	char url[100];
+
+	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/index.db", dir);
+	assert_int_equal(db_open(&db, url, DB_READ, &err), 0);
+	assert_int_equal(db_int(db, &answer, question, DB_NOARGS, &err), 1);
+	db_close(&db);
+	return answer;
+}
+
 /* The index stands in a segment that is not there: it goes on behind what is left. */
 static void a_log_that_has_lost_its_last_segment_goes_on(void **state)
 {
@@ -139,9 +164,13 @@ static int deliver_file(struct txn *t, void *arg, struct err *err)
 	return delivery_accept(t, &d, &x, &y, err);
 }
 
-/* In a file of its own. */
+static char large_file[64], large_kept[64];
+
+/* In a file of its own, which is old. */
 static void large_mail_for_bob(struct store *s)
 {
+	const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+
 	static char bytes[LARGE];
 	struct blob_writer blob;
 	struct err err;
@@ -151,7 +180,100 @@ static void large_mail_for_bob(struct store *s)
 		blob_add(&blob, str_make(bytes, sizeof bytes), &err) < 0 ||
 		blob_commit(&blob, &err) < 0 || change(s, deliver_file, &blob, &err) < 0)
 		fail_msg("%s", err.msg);
+	snprintf(large_file, sizeof large_file, "blob/%.2s/%.30s", blob.name, blob.name + 2);
+	snprintf(large_kept, sizeof large_kept, "blob.lost/%.32s", blob.name);
+	assert_int_equal(utimensat(s->dir, large_file, old, 0), 0);
 	blob_end(&blob);
+}
+
+static bool is_there(int dir, const char *name)
+{
+	return faccessat(dir, name, F_OK, 0) == 0;
+}
+
+/* What the server does at its start and once a day. */
+static void sweep(void **state)
+{
+	struct store *s = open_store(state);
+	struct err err = ERR_INIT;
+
+	blob_sweep(&s->reader_views[0], &err);
+	store_close(&s);
+}
+
+/* The file of large mail is as long as it was. */
+static void large_mail_is_kept(void **state)
+{
+	int dir = test_dir(state);
+	struct stat st;
+
+	for (int i = 0; i < 2; i++) {
+		sweep(state);
+		assert_false(is_there(dir, large_file));
+		assert_int_equal(fstatat(dir, large_kept, &st, 0), 0);
+		assert_true(st.st_size >= LARGE);
+	}
+}
+
+/* A snapshot is all there is, and it is older than large mail, whose file is there: nobody knows
+ * whose it is, but it is somebody's. */
+static void large_mail_that_nothing_names_any_more_is_kept(void **state)
+{
+	const struct fsck_options o = { .rebuild = true, .new_log = true };
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct err err = ERR_INIT;
+	struct snapshot made;
+	struct fsck_result r;
+
+	fill(s);
+	must_snapshot(s, &made);
+	large_mail_for_bob(s);
+	store_close(&s);
+	lose_segments(dir, 1);
+	drop_index(dir);
+	assert_int_equal(fsck_run(dir, &o, &r, &err), 0);
+	large_mail_is_kept(state);
+}
+
+static void large_mail_whose_record_is_damaged_is_kept(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct findings all;
+
+	fill(s);
+	store_close(&s);
+	copy_file(dir, "index.db", "older");
+	s = open_store(state);
+	large_mail_for_bob(s);
+	must_mail(s, 400, "bob@example.org", "later");
+	store_close(&s);
+	flip(dir, "log/0000000001.seg",
+		ask_index(dir, "SELECT place - 20 FROM body WHERE blob IS NOT NULL"));
+	drop_index(dir);
+	copy_file(dir, "older", "index.db");
+	all = run_fsck(dir, true, false);
+	assert_non_null(strstr(all.checks, "log.damage"));
+	large_mail_is_kept(state);
+	is_clean(dir);
+}
+
+/* Nothing is lost: it is what somebody began and did not end. */
+static void what_nobody_came_to_name_goes(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+
+	fill(s);
+	large_mail_for_bob(s);
+	assert_int_equal(
+		renameat(dir, large_file, dir, "blob/ab/0000000000000000000000000000ff"), 0);
+	store_close(&s);
+	run_fsck(dir, true, false);
+	sweep(state);
+	assert_false(is_there(dir, "blob/ab/0000000000000000000000000000ff"));
+	assert_false(is_there(dir, "blob.lost"));
 }
 
 /* It is lost for good, and so is the index: what a snapshot knows stays, mail in files of its own
@@ -223,31 +345,6 @@ static void a_new_log_is_begun_once(void **state)
 }
 
 /* ---- a head is damaged ---- */
-
-static void flip(int dir, const char *name, int64_t at)
-{
-	int fd = openat(dir, name, O_RDWR);
-	char c;
-
-	assert_int_equal(pread(fd, &c, 1, at), 1);
-	c ^= 1;
-	assert_int_equal(pwrite(fd, &c, 1, at), 1);
-	close(fd);
-}
-
-static int64_t ask_index(int dir, const char *question)
-{
-	struct err err = ERR_INIT;
-	struct db *db = NULL;
-	int64_t answer = 0;
-	char url[100];
-
-	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/index.db", dir);
-	assert_int_equal(db_open(&db, url, DB_READ, &err), 0);
-	assert_int_equal(db_int(db, &answer, question, DB_NOARGS, &err), 1);
-	db_close(&db);
-	return answer;
-}
 
 static bool is_read_only(void **state)
 {
@@ -540,6 +637,9 @@ int main(void)
 		TEST(a_snapshot_that_the_log_has_lost_is_better_than_none),
 		TEST(with_nothing_but_a_snapshot_the_store_goes_on),
 		TEST(a_new_log_is_begun_once),
+		TEST(large_mail_that_nothing_names_any_more_is_kept),
+		TEST(large_mail_whose_record_is_damaged_is_kept),
+		TEST(what_nobody_came_to_name_goes),
 		TEST(the_body_behind_a_damaged_last_head_stays),
 		TEST(a_damaged_head_of_the_last_segment_is_left_behind),
 		TEST(a_damaged_head_of_the_next_segment_is_left_behind),

@@ -18,6 +18,7 @@ struct fsck {
 	struct slog_position at; /* where the index stands */
 	uint64_t safe_sequence;  /* what lies before is not needed to make it anew */
 	uint64_t safe_segment;   /* the same */
+	bool keep_unnamed;       /* files of blob/ may be mail whose record is lost */
 };
 
 void fsck_say(struct fsck *f, const char *check, enum fsck_severity severity, bool repaired,

@@ -94,6 +94,14 @@ int io_rename(int dir, const char *from, const char *to, struct err *err)
 	return 0;
 }
 
+int io_link(int dir, const char *from, const char *to, struct err *err)
+{
+	if (told(IO_LINK, from, to, 0, STR("")) < 0 ||
+		(linkat(dir, from, dir, to, 0) < 0 && errno != EEXIST))
+		return err_sys(err, "link to", to);
+	return 0;
+}
+
 int io_remove(int dir, const char *name, struct err *err)
 {
 	if (told(IO_REMOVE, name, NULL, 0, STR("")) < 0 ||

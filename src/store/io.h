@@ -21,6 +21,8 @@ int io_write(int fd, const char *name, uint64_t offset, struct str data, struct 
 int io_flush(int fd, const char *name, struct err *err);
 int io_flush_dir(int dir, const char *name, struct err *err);
 int io_rename(int dir, const char *from, const char *to, struct err *err);
+/* A second name for the file; being there already is fine. */
+int io_link(int dir, const char *from, const char *to, struct err *err);
 int io_remove(int dir, const char *name, struct err *err);
 int io_mkdir(int dir, const char *name, struct err *err); /* being there already is fine */
 
@@ -48,13 +50,14 @@ enum io_op {
 	IO_FLUSH,
 	IO_FLUSH_DIR,
 	IO_RENAME,
+	IO_LINK,
 	IO_REMOVE,
 	IO_MKDIR,
 	IO_SPACE /* how much is free? failing: nothing */
 };
 
 /* For tests: called before each change, from any thread. An errno value makes it fail, 0 lets it
- * happen. `to` is set for IO_RENAME only. */
+ * happen. `to` is set for IO_RENAME and IO_LINK only. */
 typedef int io_watch_fn(void *arg, enum io_op op, const char *name, const char *to, uint64_t offset,
 	struct str data);
 void io_watch(io_watch_fn *fn, void *arg);
