@@ -252,12 +252,15 @@ static void squeeze_task(void *arg)
 	store_peer_release(peer);
 }
 
+/* Not a report of the courier: what it says of its lease must not wait, or the end of its channel,
+ * which gives the lease back, would come first. */
 static void squeeze_first(struct intake *in)
 {
 	struct store_role *s = in->peer->s;
 	struct err ignored = ERR_INIT;
 
-	if (!s->squeezes || in->data.n < SQUEEZE_LEAST || in->failed.kind != ERR_NONE ||
+	if (!s->squeezes || in->peer->who == WHO_COURIER || in->data.n < SQUEEZE_LEAST ||
+		in->failed.kind != ERR_NONE ||
 		task_spawn(s->role->group, "squeeze", squeeze_task, in, &ignored) < 0)
 		submit_inline(in);
 	else
