@@ -135,7 +135,9 @@ static int write_piece(void *arg, struct err *err)
 		return -1;
 	if (!p->last)
 		return 0;
-	return p->squeezes && blob_squeeze(p->blob, err) < 0 ? -1 : blob_commit(p->blob, err);
+	if (p->squeezes)
+		blob_squeeze(p->blob);
+	return blob_commit(p->blob, err);
 }
 
 /* Write what has come, without holding up what comes meanwhile. */

@@ -41,8 +41,9 @@ int blob_prepare(int dir, struct err *err); /* make the folders */
 
 int blob_begin(struct store *s, struct blob_writer *w, struct err *err);
 int blob_add(struct blob_writer *w, struct str data, struct err *err);
-/* After the last byte: squeeze it if that pays. Not on PostgreSQL. */
-int blob_squeeze(struct blob_writer *w, struct err *err);
+/* After the last byte: squeeze it if that pays. Not on PostgreSQL. A failure is no reason not to
+ * commit it: it stays as it came. */
+void blob_squeeze(struct blob_writer *w);
 int blob_commit(struct blob_writer *w, struct err *err);
 void blob_end(struct blob_writer *w); /* removes what was not committed; safe to call twice */
 

@@ -236,8 +236,14 @@ static int fill_blob(struct round *r, struct carry *c, struct err *err)
 	c->stored = c->from.stored;
 	if (squeezed == (c->from.stored != 0))
 		return 0;
-	if (copy_blob(r, c, err) < 0 || (squeezed && blob_squeeze(&c->blob, err) < 0))
+	if (!store_has_room_for(r->s, 2 * c->from.size)) /* the file is there twice at first */
+		return r->form == AS_SET
+			? 0
+			: err_set(err, ERR_FULL, "disk nearly full: no message is rewritten");
+	if (copy_blob(r, c, err) < 0)
 		return -1;
+	if (squeezed)
+		blob_squeeze(&c->blob);
 	if (squeezed && !c->blob.stored)
 		return 0;
 	c->stored = c->blob.stored;

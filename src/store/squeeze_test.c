@@ -9,8 +9,6 @@
 
 enum { SMALL = 24, LARGE = 4, ALL = SMALL + LARGE, LARGE_SIZE = 600 << 10 };
 
-/* ---- frames ---- */
-
 /* Letters as in an attachment; every fourth one is random bytes, which nothing makes smaller. */
 static char byte_of(unsigned number, size_t at)
 {
@@ -34,76 +32,6 @@ static void make(unsigned number, char *out, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		out[i] = byte_of(number, i);
-}
-
-static void what_does_not_get_smaller_by_an_eighth_stays(void **state)
-{
-	static char text[100000], random[100000];
-	struct buf out = BUF(200000);
-
-	(void)state;
-	make(0, text, sizeof text);
-	make(3, random, sizeof random);
-	assert_false(squeeze(str_make(random, sizeof random), &out));
-	assert_int_equal(out.n, 0);
-	assert_false(squeeze(str_make(text, SQUEEZE_LEAST - 1), &out));
-	memcpy(random, text, 30000); /* about a fourteenth could be saved */
-	assert_false(squeeze(str_make(random, sizeof random), &out));
-	assert_int_equal(out.n, 0);
-	memcpy(random, text, 97000);
-	assert_true(squeeze(str_make(random, sizeof random), &out));
-	assert_true(out.n <= sizeof random - sizeof random / 8);
-	buf_free(&out);
-}
-
-/* T088: the room is what the index says, whatever the frame says. */
-static void a_frame_that_lies_about_its_size_is_none(void **state)
-{
-	static char text[20000], back[20001];
-	struct buf out = BUF(200000);
-	struct err err = ERR_INIT;
-	struct str frame;
-
-	(void)state;
-	make(1, text, sizeof text);
-	assert_true(squeeze(str_make(text, sizeof text), &out));
-	frame = buf_str(&out);
-	assert_int_equal(squeeze_undo(frame, back, sizeof text, &err), 0);
-	assert_memory_equal(back, text, sizeof text);
-	back[100] = 'x';
-	assert_int_equal(squeeze_undo(frame, back, 100, &err), 1);
-	assert_int_equal(back[100], 'x'); /* not a byte behind the room */
-	assert_int_equal(squeeze_undo(frame, back, sizeof text + 1, &err), 1);
-	for (size_t n = 0; n < frame.n; n++)
-		assert_int_equal(squeeze_undo(str_head(frame, n), back, sizeof text, &err), 1);
-	/* The size as the frame tells it, in its head. */
-	for (int bit = 0; bit < 8; bit++) {
-		out.p[5] = (char)(out.p[5] ^ 1 << bit);
-		assert_int_equal(squeeze_undo(frame, back, sizeof text, &err), 1);
-		out.p[5] = (char)(out.p[5] ^ 1 << bit);
-	}
-	assert_int_equal(squeeze_undo(STR(""), back, 1, &err), 1);
-	assert_int_equal(squeeze_undo(STR("not a frame at all"), back, 18, &err), 1);
-	buf_free(&out);
-}
-
-/* T088: a megabyte in a few bytes, as often as the input has room for it. */
-static void a_bomb_ends_where_the_room_ends(void **state)
-{
-	struct buf one = BUF(1 << 20), all = BUF(1 << 20);
-	char *zeros = calloc(1, 1 << 20), room[1000];
-	struct err err = ERR_INIT;
-
-	(void)state;
-	assert_true(squeeze(str_make(zeros, 1 << 20), &one));
-	assert_true(one.n < 200);
-	while (all.n < 100000)
-		buf_add(&all, buf_str(&one));
-	assert_int_equal(squeeze_undo(buf_str(&all), room, sizeof room, &err), 1);
-	assert_int_equal(squeeze_undo(buf_str(&all), zeros, 1 << 20, &err), 1);
-	free(zeros);
-	buf_free(&one);
-	buf_free(&all);
 }
 
 /* ---- a store ---- */
@@ -148,7 +76,7 @@ static void put_blob(struct store *s, struct letter *l, struct str bytes, bool s
 	for (; bytes.n; bytes = str_from(bytes, 70000))
 		assert_int_equal(blob_add(&l->blob, str_head(bytes, 70000), &err), 0);
 	if (squeezed)
-		assert_int_equal(blob_squeeze(&l->blob, &err), 0);
+		blob_squeeze(&l->blob);
 	assert_int_equal(blob_commit(&l->blob, &err), 0);
 	l->stored = l->blob.stored;
 	l->checksum = l->blob.checksum;
@@ -559,6 +487,70 @@ static void a_missing_file_holds_up_nothing_else(void **state)
 	store_close(&s);
 }
 
+/* Nothing is free; new files are counted. */
+static int nothing_is_free(void *arg, enum io_op op, const char *name, const char *to,
+	uint64_t offset, struct str data)
+{
+	(void)to, (void)offset, (void)data;
+	atomic_fetch_add((atomic_uint *)arg, op == IO_CREATE && strncmp(name, "blob/", 5) == 0);
+	return op == IO_SPACE ? ENOSPC : 0;
+}
+
+/* T118: compaction gives space back; it does not take the last of it for another form. */
+static void on_a_full_disk_files_keep_their_form(void **state)
+{
+	const int dir = test_dir(state);
+	const struct store_options on = { .segment_bytes = 128 << 10,
+		.retention = -10,
+		.compress = true,
+		.reserve_bytes = UINT64_C(1) << 60 };
+	struct store *s = store_with_mail(dir, false);
+	struct body_place before[LARGE], after;
+	atomic_uint files = 0;
+	struct err err;
+	uint64_t changed;
+
+	for (unsigned i = 0; i < LARGE; i++)
+		before[i] = place_of(s, SMALL + i);
+	store_close(&s);
+	s = open_store_with(dir, &on);
+	assert_true(expunge_and_compact(s).segments > 0);
+	for (unsigned i = 0; i < LARGE; i++) {
+		after = place_of(s, SMALL + i);
+		assert_true(after.segment > before[i].segment); /* its record has moved */
+		assert_string_equal(after.blob, before[i].blob);
+		assert_int_equal(after.stored, 0);
+	}
+	store_close(&s);
+	io_watch(nothing_is_free, &files);
+	assert_int_equal(fsck_rewrite(dir, NULL, true, &changed, &err), -1);
+	io_watch(NULL, NULL);
+	assert_int_equal(err.kind, ERR_FULL);
+	assert_int_equal(files, 0);
+	s = open_small(dir);
+	for (unsigned i = 0; i < ALL; i++)
+		assert_int_equal(try_read(s, i, 0, 1 << 20, &err), 0);
+	store_close(&s);
+}
+
+static int no_second_file(void *arg, enum io_op op, const char *name, const char *to,
+	uint64_t offset, struct str data)
+{
+	(void)arg, (void)to, (void)offset, (void)data;
+	return op == IO_CREATE && strstr(name, ".z") ? EIO : 0;
+}
+
+static void what_cannot_be_squeezed_is_taken_as_it_came(void **state)
+{
+	struct store *s = store_with_mail(test_dir(state), true);
+
+	io_watch(no_second_file, NULL);
+	send(s, ALL + SMALL, true); /* to Bob */
+	io_watch(NULL, NULL);
+	store_close(&s);
+	is_clean(test_dir(state));
+}
+
 static void a_backup_has_them_and_is_verified(void **state)
 {
 	const int dir = test_dir(state);
@@ -729,9 +721,6 @@ static void what_cannot_be_read_now_is_not_called_damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_does_not_get_smaller_by_an_eighth_stays),
-		cmocka_unit_test(a_frame_that_lies_about_its_size_is_none),
-		cmocka_unit_test(a_bomb_ends_where_the_room_ends),
 		TEST(every_byte_comes_back_in_any_piece),
 		TEST(what_is_there_already_changes_its_form_and_back),
 		TEST(going_back_a_format_leaves_nothing_squeezed),
@@ -740,6 +729,8 @@ int main(void)
 		TEST(a_replay_of_the_whole_log_gives_the_same_index),
 		TEST(compaction_squeezes_what_it_copies),
 		TEST(a_missing_file_holds_up_nothing_else),
+		TEST(on_a_full_disk_files_keep_their_form),
+		TEST(what_cannot_be_squeezed_is_taken_as_it_came),
 		TEST(a_backup_has_them_and_is_verified),
 		TEST(a_rotten_one_is_refused_and_marked),
 		TEST(an_index_that_lies_is_no_way_around_the_checksum),

@@ -310,7 +310,9 @@ static int put_blob(
 	for (struct str rest = buf_str(&w->body); rest.n; rest = str_from(rest, 60000))
 		if (blob_add(b, str_head(rest, 60000), err) < 0)
 			return -1;
-	if ((squeezes(w) && blob_squeeze(b, err) < 0) || blob_commit(b, err) < 0)
+	if (squeezes(w))
+		blob_squeeze(b);
+	if (blob_commit(b, err) < 0)
 		return -1;
 	out->blob = str_c(b->name);
 	out->stored = b->stored;
