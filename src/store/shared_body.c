@@ -9,6 +9,7 @@
 
 enum {
 	STAGED_SECONDS = 86400,
+	SWEEP = 8,        /* at once: each may have thousands of pieces */
 	SUMS = -(1 << 20) /* the "start" of the checksums of a staged body's pieces */
 };
 
@@ -150,7 +151,9 @@ void staged_drop(struct shared *h, struct str name)
 int staged_sweep(struct txn *t, struct err *err)
 {
 	return db_exec(t->view.db,
-		"WITH gone AS (DELETE FROM body_staged WHERE since < $1 RETURNING name)"
+		"WITH gone AS (DELETE FROM body_staged WHERE name IN"
+		" (SELECT name FROM body_staged WHERE since < $1 ORDER BY name LIMIT $2)"
+		" AND since < $1 RETURNING name)"
 		" DELETE FROM body_piece WHERE name IN (SELECT name FROM gone)",
-		DB_ARGS(DB_I(t->now - STAGED_SECONDS)), err);
+		DB_ARGS(DB_I(t->now - STAGED_SECONDS), DB_I(SWEEP)), err);
 }

@@ -535,6 +535,41 @@ static void a_batch_that_is_undone_has_renewed_nothing(void **state)
 	store_close(&s);
 }
 
+static void leave_staged(unsigned n)
+{
+	struct err err = ERR_INIT;
+	struct db *db;
+
+	if (db_open(&db, server.url, DB_WRITE, &err) < 0 ||
+		db_exec(db,
+			"INSERT INTO body_staged (name, since)"
+			" SELECT 'left' || i, 1000 FROM generate_series(1, $1) i",
+			DB_ARGS(DB_I(n)), &err) < 0 ||
+		db_exec(db,
+			"INSERT INTO body_piece (name, start, data)"
+			" SELECT 'left' || i, 0, 'x' FROM generate_series(1, $1) i",
+			DB_ARGS(DB_I(n)), &err) < 0)
+		fail_msg("%s", err.msg);
+	db_close(&db);
+}
+
+/* However many uploads a crash has left, no statement takes long enough to end the node. */
+static void what_no_message_came_for_is_swept_away_little_by_little(void **state)
+{
+	struct ears e = EARS;
+	struct store *s = open_node(server.url, test_dir(state), &e);
+	int64_t left;
+
+	store_close(&s); /* there are tables */
+	leave_staged(100);
+	s = open_node(server.url, test_dir(state), &e);
+	must_mail(s, 1, "x@far.example", "hello");
+	left = number("SELECT count(*) FROM body_staged");
+	assert_in_range(left, 1, 92);
+	assert_int_equal(number("SELECT count(*) FROM body_piece WHERE name LIKE 'left%'"), left);
+	store_close(&s);
+}
+
 /* --- and other ends --- */
 
 /* Its leases are its couriers' until they have had the time to end. */
@@ -614,6 +649,7 @@ int main(void)
 		TEST(what_a_holder_leaves_is_due_on_the_other_node),
 		TEST(a_commit_of_unknown_outcome_is_neither_lost_nor_done_twice),
 		TEST(a_batch_that_is_undone_has_renewed_nothing),
+		TEST(what_no_message_came_for_is_swept_away_little_by_little),
 		TEST(a_node_that_ends_in_peace_needs_no_burial),
 		TEST(a_lost_connection_ends_the_process_unanswered),
 		TEST(tables_of_a_later_version_are_left_alone),
