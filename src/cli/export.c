@@ -5,6 +5,8 @@
  */
 #include "cli/export_private.h"
 
+#include "base/clock.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 enum { PIECE = 61440, NAMES_MAX = 64 << 20, AHEAD = 32 };
+enum { READ_TRIES = 3, READ_WAIT = 1 /* seconds */ };
 
 /* ---- messages ---- */
 
@@ -78,6 +81,7 @@ static int give_ahead(const struct ahead *l, mbox_sink *sink, void *arg, struct 
 		return err_set(err, ERR_PERM, "it ends too early");
 	if (l->result == 0)
 		return sink(arg, buf_str(&l->bytes), err);
+	l->x->unread = true;
 	*err = l->err;
 	return -1;
 }
@@ -97,6 +101,7 @@ int export_read(struct export *x, const struct export_message *m, mbox_sink *sin
 		struct reply hold = { 0 };
 
 		r = store_body(x->c->store, &q, cli_deadline(), &a, &hold, err);
+		x->unread = r < 0;
 		if (r == 0 && a.data.n == 0)
 			r = err_set(err, ERR_PERM, "it ends too early");
 		if (r == 0)
@@ -114,6 +119,33 @@ static bool is_its_own(const struct err *err)
 		err->kind == ERR_EXISTS || err->kind == ERR_LIMIT;
 }
 
+/* The store answers, but has not got it for now: maybe it has in a moment. If not, that must not
+ * keep all that comes after it from coming out. */
+static int put(
+	struct export *x, const struct ahead *l, const struct export_message *m, struct err *err)
+{
+	struct ahead now = *l;
+	struct err why = ERR_INIT;
+
+	x->in_hand = l;
+	for (unsigned i = 1; i <= READ_TRIES; i++) {
+		x->unread = false;
+		if (x->format->put(x, m, &why) == 0)
+			return 0;
+		if (why.kind != ERR_TEMP || !x->unread)
+			break;
+		if (i == READ_TRIES)
+			return err_set(err, ERR_NOTFOUND, "it cannot be read: %s", why.msg);
+		if (task_sleep(clock_after(READ_WAIT * CLOCK_SEC), err) < 0)
+			return -1;
+		now.asked = false;
+		x->in_hand = &now;
+		why = (struct err)ERR_INIT;
+	}
+	*err = why;
+	return -1;
+}
+
 static int one(struct export *x, const struct ahead *l, struct err *err)
 {
 	const struct store_entry *e = &l->e;
@@ -122,10 +154,9 @@ static int one(struct export *x, const struct ahead *l, struct err *err)
 
 	if (wait_for(x, l, err) < 0)
 		return -1;
-	x->in_hand = l;
 	if (l->present) {
 		x->present++;
-	} else if (x->format->put(x, &m, &why) == 0) {
+	} else if (put(x, l, &m, &why) == 0) {
 		x->exported++;
 		x->bytes += e->size;
 	} else if (is_its_own(&why)) {

@@ -45,6 +45,7 @@ struct export
 
 	/* messages on their way from the store, and the one that is written */
 	const struct ahead *in_hand;
+	bool unread; /* the store did not give it */
 	unsigned flying;
 	struct signal landed;
 };

@@ -2,6 +2,7 @@
 import json
 import mailbox
 import os
+import pathlib
 import pty
 import re
 import signal
@@ -469,6 +470,31 @@ def test_an_export_that_was_killed_goes_on(demo, tmp_path):
         command(demo, "export", login, "--format", form, cut)
         assert tree(cut) == tree(whole)
         assert rows(command(demo, "export", login, "--format", form, cut))["INBOX"][0] == (1 if form == "mbox" else 0)
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("form", ["maildir", "mbox", "eml"])
+def test_one_message_that_cannot_be_read_keeps_no_other_from_coming_out(demo, tmp_path, form):
+    def blobs():
+        return set(pathlib.Path(demo.dir).rglob("blob/??/*"))
+
+    login = new_account(demo)
+    before = blobs()
+    with imap(demo, login) as box:
+        for words in ("one", "y\r\n" * 150000, "three"):
+            message = plain("kept", words)
+            tag = box.start(b"APPEND INBOX {%d+}\r\n%s" % (len(message), message))
+            assert box.finish(tag)[0] == "OK"
+    (blob,) = blobs() - before
+    aside = blob.rename(tmp_path / "aside")
+    done = run(demo, "export", login, "--format", form, tmp_path / "out")
+    assert done.returncode == 65, done.stderr
+    assert "INBOX, message 2: it cannot be read" in done.stderr
+    assert sum(data.count(b"Subject: kept") for data, _ in tree(tmp_path / "out").values()) == 2
+    aside.rename(blob)
+    if form == "mbox": # which is added to at its end only
+        return
+    assert rows(command(demo, "export", login, "--format", form, tmp_path / "out"))["INBOX"] == (1, 2, 0)
 
 
 @pytest.mark.parametrize("later", [False, True])
