@@ -102,16 +102,22 @@ int import_subscribe(struct import *im, struct str name, struct err *err)
 	struct store_mailbox_subscribe_rep a;
 	struct err why = ERR_INIT;
 	struct reply hold = { 0 };
-	int r = 0;
+	int r;
 
 	add_target(im, name, &target);
 	q.name = buf_str(&target);
-	if (q.name.n <= FEED_NAME)
-		r = store_mailbox_subscribe(im->c->store, &q, cli_deadline(), &a, &hold, &why);
+	r = q.name.n > FEED_NAME
+		? err_set(&why, ERR_PERM, "its name is too long")
+		: store_mailbox_subscribe(im->c->store, &q, cli_deadline(), &a, &hold, &why);
 	reply_free(&hold);
 	buf_free(&target);
-	if (r == 0 || why.kind == ERR_PERM)
+	if (r == 0)
 		return 0;
+	if (why.kind == ERR_PERM) {
+		err_wrap(&why, "the subscription");
+		import_skip(im, name, why.msg);
+		return 0;
+	}
 	*err = why;
 	return -1;
 }

@@ -150,6 +150,16 @@ def test_a_maildir_of_dovecot_comes_in(demo, tmp_path):
     assert all(r[0] == 0 and r[1] for r in rows(command(demo, "import", "--to", login, where)).values())
 
 
+def test_a_subscription_that_cannot_be_taken_is_named(demo, tmp_path):
+    login = new_account(demo)
+    where = maildir(tmp_path / "m")
+    write(where / "subscriptions", b"V\t2\n\n" + b"x" * 1010 + b"\nWork\n")
+    done = run(demo, "import", "--to", login, where)
+    assert done.returncode == 65 and "xxx: the subscription: its name is too long; left out" in done.stderr, done.stderr
+    with imap(demo, login) as box:
+        assert [line for line in box.ok('LSUB "" "*"') if b"Work" in line]
+
+
 def test_all_of_it_goes_below_a_folder_when_asked(demo, tmp_path):
     login = new_account(demo)
     done = rows(command(demo, "import", "--to", login, "--folder", "Old", "--format", "maildir",
