@@ -372,6 +372,40 @@ static void those_who_give_up_leave_the_line(void **state)
 	assert_int_equal(gate.waiting, 0);
 }
 
+static int check_seal(void)
+{
+	struct vault v = { .r = &role, .store = &store_link };
+	struct err why = ERR_INIT;
+	int r = -1;
+
+	if (seal_load(seal_fd, &v.seal, &why) == 0)
+		r = vault_seal_check(&v, &why);
+	seal_free(&v.seal);
+	return r;
+}
+
+static void starts_on_a_full_disk(void)
+{
+	store.full = true;
+	add("%d ", check_seal());
+	store.full = false;
+	add("%s ", set_password("ann@example.test", "pencil"));
+	store.full = true;
+	add("%d ", check_seal());
+	add("%s ", find_secret(SECRET_MARK, STR("seal")) ? "marked" : "unmarked");
+	store.full = false;
+	add("%d ", check_seal());
+	add("%s", find_secret(SECRET_MARK, STR("seal")) ? "marked" : "unmarked");
+}
+
+/* T167: a key that opens what is there is the right one. */
+static void a_database_without_room_for_the_mark_is_used_by_who_can_read_it(void **state)
+{
+	(void)state;
+	with_vault(starts_on_a_full_disk, OPEN_SETTINGS);
+	assert_string_equal(trace, "-1 set 0 unmarked 0 marked");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +422,7 @@ int main(void)
 		cmocka_unit_test(a_providers_password_is_sealed_and_for_the_courier_only),
 		cmocka_unit_test(few_hashes_run_at_once_and_known_users_go_first),
 		cmocka_unit_test(those_who_give_up_leave_the_line),
+		cmocka_unit_test(a_database_without_room_for_the_mark_is_used_by_who_can_read_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

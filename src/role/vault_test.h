@@ -38,7 +38,7 @@ static struct {
 	size_t secrets;
 	uint32_t granted_front, granted_scopes;
 	int grants, revokes;
-	bool refuse_grants;
+	bool refuse_grants, full;
 	struct signal put; /* raised when a secret was stored */
 } store;
 
@@ -84,6 +84,11 @@ static void secret_put_asked(struct request *req)
 	struct buf *b;
 
 	assert_int_equal(store_secret_put_req_get(req->body, &q, &err), 0);
+	if (store.full) {
+		err_set(&err, ERR_FULL, "no space left");
+		request_fail(&req, &err);
+		return;
+	}
 	b = find_secret(q.kind, q.name);
 	if (!b) {
 		size_t i = store.secrets++;
