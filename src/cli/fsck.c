@@ -1,7 +1,8 @@
 /* fsck.c - eilpost fsck: is everything there, does it fit together, and put it right.
  *
  * Exit codes are those of fsck(8) where it is about what was found: 0 nothing is wrong, 1 all that
- * was wrong is put right, 4 something is not; else sysexits (75: the server is running). */
+ * was wrong is put right, 4 something is not, or is lost; else sysexits (75: the server is
+ * running). */
 #include "store/fsck.h"
 #include "cli/cli.h"
 #include "cli/data.h"
@@ -47,7 +48,9 @@ static void found(void *arg, const struct fsck_finding *f)
 
 static int code_of(const struct fsck_result *r)
 {
-	return r->wrong == 0 ? RIGHT : r->wrong == r->repaired ? PUT_RIGHT : STILL_WRONG;
+	if (r->wrong == 0)
+		return RIGHT;
+	return r->wrong == r->repaired && r->lost == 0 ? PUT_RIGHT : STILL_WRONG;
 }
 
 static void say_end(const struct wish *w, const struct fsck_result *r, bool online)
@@ -63,7 +66,8 @@ static void say_end(const struct wish *w, const struct fsck_result *r, bool onli
 			      " looked at; stop it for that."
 			    : "All is right.");
 	else if (r->wrong == r->repaired)
-		printf("%" PRIu64 " things were wrong and are put right.\n", r->wrong);
+		printf("%" PRIu64 " things were wrong and are put right%s.\n", r->wrong,
+			r->lost ? " as far as that goes" : "");
 	else if (r->index_unusable)
 		puts("The index cannot be used. `eilpost fsck --rebuild` makes it anew from a"
 		     " snapshot and the log.");
@@ -73,6 +77,8 @@ static void say_end(const struct wish *w, const struct fsck_result *r, bool onli
 			w->o.repair || w->o.rebuild
 				? "."
 				: "; `eilpost fsck --repair` puts right what it can.");
+	if (r->lost)
+		printf("%" PRIu64 " of them say what is lost: it does not come back.\n", r->lost);
 }
 
 /* The server has the lock: read what can be read beside it. */

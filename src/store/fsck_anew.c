@@ -76,8 +76,17 @@ static int drop_new(struct fsck *f, struct err *err)
 /* 1: it is the new index now; 0: it cannot be; -1. */
 static int try_snapshot(struct fsck *f, const struct snapshot *s, bool must_fit, struct err *err)
 {
-	if (copy_snapshot(f, s, err) < 0)
-		return -1;
+	struct err why = ERR_INIT;
+
+	if (copy_snapshot(f, s, &why) < 0) {
+		if (why.kind == ERR_FULL) { /* of any other, too */
+			*err = why;
+			return -1;
+		}
+		fsck_say(f, "rebuild.snapshot", FSCK_NOTE, false, "%s cannot be copied: %s",
+			s->name, why.msg);
+		return drop_new(f, err);
+	}
 	if (!is_usable(f, s, must_fit))
 		return drop_new(f, err);
 	fsck_say(f, "rebuild.snapshot", FSCK_NOTE, false, "begun from %s", s->name);

@@ -500,6 +500,48 @@ static void an_index_ahead_of_the_log_goes_on(void **state)
 	assert_string_equal(all.checks, " body.damage");
 }
 
+static int copy_error;
+static int fail_first_copy(void *arg, enum io_op op, const char *name, const char *to,
+	uint64_t offset, struct str data)
+{
+	int error = copy_error;
+
+	(void)arg, (void)to, (void)offset, (void)data;
+	if (op != IO_WRITE || strncmp(name, "index.db.", 9) != 0)
+		return 0;
+	copy_error = 0;
+	return error;
+}
+
+/* The newest is on a sector that the disk does not give, say: the next one does. Without space
+ * there is none for any. */
+static void a_snapshot_that_cannot_be_copied_is_passed_over(void **state)
+{
+	const struct fsck_options o = { .rebuild = true };
+	int dir = test_dir(state);
+	struct err err = ERR_INIT;
+	struct snapshot made;
+	struct fsck_result r;
+	struct buf before;
+
+	fill_and_close(state);
+	snapshot_and_more(state, &made, "kept");
+	snapshot_and_more(state, &made, "more");
+	show_index(dir, "index.db", &before);
+	drop_index(dir);
+	io_watch(fail_first_copy, NULL);
+	copy_error = ENOSPC;
+	assert_int_equal(fsck_run(dir, &o, &r, &err), -1);
+	assert_int_equal(err.kind, ERR_FULL);
+	copy_error = EIO;
+	assert_int_equal(fsck_run(dir, &o, &r, &err), 0);
+	io_watch(NULL, NULL);
+	assert_int_equal(copy_error, 0);
+	assert_int_equal(r.wrong, 0);
+	must_show(dir, &before);
+	buf_free(&before);
+}
+
 static int calls, failing;
 static int fail_nth(void *arg, enum io_op op, const char *name, const char *to, uint64_t offset,
 	struct str data)
@@ -549,6 +591,7 @@ int main(void)
 		TEST(a_body_that_has_rotted_is_named),
 		TEST(made_anew_from_the_log_it_is_the_same),
 		TEST(made_anew_from_a_snapshot_it_is_the_same),
+		TEST(a_snapshot_that_cannot_be_copied_is_passed_over),
 		TEST(made_anew_again_after_any_failed_step),
 		TEST(a_damaged_log_is_passed_over),
 		TEST(a_repair_that_broke_off_gives_new_uidvalidities_too),

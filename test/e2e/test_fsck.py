@@ -139,6 +139,28 @@ def test_an_index_made_anew_is_the_one_that_was_there(start_demo):
 
 
 @pytest.mark.embedded
+def test_what_is_lost_is_no_success(start_demo):
+    """The last record is damaged: the repair goes over it, and says so to whoever looks at the exit code only."""
+    demo = start_demo()
+    fill(demo)
+    demo.stop()
+    with contextlib.closing(sqlite3.connect(data_of(demo) + "/index.db")) as db:
+        segment, place = db.execute("SELECT segment, last_offset + 40 FROM log_position").fetchone()
+    with open(f"{data_of(demo)}/log/{segment:010}.seg", "r+b") as f:
+        f.seek(place)
+        byte = f.read(1)[0]
+        f.seek(place)
+        f.write(bytes([byte ^ 1]))
+    assert fsck(demo).returncode == 4
+    done = fsck(demo, "--repair")
+    assert done.returncode == 4 and "1 of them say what is lost" in done.stdout, done.stdout + done.stderr
+    done = fsck(demo)
+    assert done.returncode == 0, done.stdout + done.stderr
+    restart(demo)
+    assert len(demo.messages()) == 5
+
+
+@pytest.mark.embedded
 def test_without_its_log_the_server_goes_on_with_what_the_index_knows(start_demo, tmp_path):
     """The folder log/ is lost: logins, folders and flags stay, large mail is there, the rest says NO, and new mail
     comes; what an older backup has is put beside it."""
