@@ -31,6 +31,33 @@ int64_t clock_wall(void)
 	return (int64_t)now(CLOCK_REALTIME).tv_sec;
 }
 
+static int64_t began_wall, began_mono;
+
+__attribute__((constructor)) static void begin(void)
+{
+	began_wall = clock_wall();
+	began_mono = clock_mono();
+}
+
+static int64_t without_jumps(void)
+{
+	return began_wall + (clock_mono() - began_mono) / CLOCK_SEC;
+}
+
+int64_t clock_wall_earlier(void)
+{
+	const int64_t wall = clock_wall(), steady = without_jumps();
+
+	return wall < steady ? wall : steady;
+}
+
+int64_t clock_wall_later(void)
+{
+	const int64_t wall = clock_wall(), steady = without_jumps();
+
+	return wall > steady ? wall : steady;
+}
+
 int64_t clock_wall_us(void)
 {
 	struct timespec ts = now(CLOCK_REALTIME);

@@ -16,4 +16,10 @@ int64_t clock_after(int64_t period); /* the deadline `period` nanoseconds from n
 int64_t clock_wall(void);            /* seconds since 1970-01-01 UTC */
 int64_t clock_wall_us(void);         /* microseconds since then */
 
+/* T130: wall time, and what it would be had it not jumped since the process began: the earlier and
+ * the later of the two. What is stamped by the later and given up by the earlier is never given up
+ * before its time. */
+int64_t clock_wall_earlier(void);
+int64_t clock_wall_later(void);
+
 #endif

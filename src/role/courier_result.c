@@ -63,8 +63,8 @@ static void plan(struct job *j)
 		if (r->out.state != RCPT_DEFERRED || r->out.retry_after > 0)
 			continue;
 		r->out.retry_after = until_deadline(j,
-			schedule_next(&j->c->schedule, r->attempts + 1, j->since, clock_wall(),
-				random_below(UINT32_MAX)));
+			schedule_next(&j->c->schedule, r->attempts + 1, j->since,
+				clock_wall_earlier(), random_below(UINT32_MAX)));
 		if (r->out.retry_after == 0)
 			give_up(j, &r->out);
 	}

@@ -161,7 +161,7 @@ int directory_account_add(
 static int find_removed(
 	struct txn *t, struct str login, uint64_t *account, struct buf *full_name, struct err *err)
 {
-	const int64_t since = t->now - t->view.store->options.retention;
+	const int64_t since = txn_purge_before(t);
 	struct rows *r;
 	int got;
 
@@ -327,7 +327,8 @@ int directory_account_remove(struct txn *t, struct str login, uint64_t *account,
 	if (emit_secret_removed(
 		    t, &(struct effect_secret_removed){ STORE_VERIFIER, str_c(l.login) }, err) < 0)
 		return -1;
-	return emit_account_removed(t, &(struct effect_account_removed){ l.account, t->now }, err);
+	return emit_account_removed(
+		t, &(struct effect_account_removed){ l.account, txn_deleted_at(t) }, err);
 }
 
 /* The address in the form in which it is kept: "local@domain". */

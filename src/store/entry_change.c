@@ -275,7 +275,8 @@ int entry_expunge(struct txn *t, uint64_t account, uint64_t mailbox, struct str 
 		return 0;
 	*modseq = s.modseq + 1;
 	if (emit_expunged(t,
-		    &(struct effect_expunged){ account, mailbox, *modseq, t->now, false, doomed },
+		    &(struct effect_expunged){
+			    account, mailbox, *modseq, txn_deleted_at(t), false, doomed },
 		    err) < 0)
 		return -1;
 	return s.charged ? charge_less(t, account, &s, err) : 0;
@@ -346,8 +347,8 @@ static int emit_copy(struct copying *c, struct str name, uint64_t modseq, struct
 	if (!q->move)
 		return 0;
 	return emit_expunged(c->t,
-		&(struct effect_expunged){
-			q->account, q->mailbox, modseq, c->t->now, true, range_list_end(c->from) },
+		&(struct effect_expunged){ q->account, q->mailbox, modseq, txn_deleted_at(c->t),
+			true, range_list_end(c->from) },
 		err);
 }
 

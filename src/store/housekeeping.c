@@ -152,7 +152,7 @@ static int purge_account(struct txn *t, int64_t before, int *purged, struct err 
 
 int housekeeping_run(struct txn *t, struct store_job *job, struct err *err)
 {
-	const int64_t before = t->now - t->view.store->options.retention;
+	const int64_t before = txn_purge_before(t);
 	const struct engine *e = t->view.store->engine;
 	int purged = 0, r;
 

@@ -278,8 +278,9 @@ int mailbox_delete(struct txn *t, uint64_t account, struct str name, struct err 
 		return -1;
 	if (directory_use(t, s.charged, -(int64_t)m.messages, -(int64_t)m.bytes, err) < 0)
 		return -1;
-	return emit_mailbox_removed(
-		t, &(struct effect_mailbox_removed){ account, m.id, s.modseq + 1, t->now }, err);
+	return emit_mailbox_removed(t,
+		&(struct effect_mailbox_removed){ account, m.id, s.modseq + 1, txn_deleted_at(t) },
+		err);
 }
 
 static int rename_one(

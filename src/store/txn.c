@@ -1,5 +1,22 @@
 #include "store/txn.h"
 
+#include "base/clock.h"
+#include "store/store_private.h"
+
+int64_t txn_deleted_at(const struct txn *t)
+{
+	const int64_t later = clock_wall_later();
+
+	return t->now > later ? t->now : later;
+}
+
+int64_t txn_purge_before(const struct txn *t)
+{
+	const int64_t earlier = clock_wall_earlier();
+
+	return (t->now < earlier ? t->now : earlier) - t->view.store->options.retention;
+}
+
 void txn_use_body(struct txn *t)
 {
 	t->body_used = true;

@@ -27,6 +27,11 @@ struct txn {
 	char frozen_why[160];
 };
 
+/* T130: when something was deleted, and from when on it may be purged: what was stamped by the one
+ * and is compared with the other is not purged early because a clock has jumped. */
+int64_t txn_deleted_at(const struct txn *t);
+int64_t txn_purge_before(const struct txn *t);
+
 /* The job's body becomes part of this record. Its place is filled in when the effect is applied. */
 void txn_use_body(struct txn *t);
 
