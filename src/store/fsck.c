@@ -316,7 +316,8 @@ int fsck_rewrite(int dir, const char *path, bool squeezed, uint64_t *changed, st
 {
 	if (rewrite(dir, path, squeezed, changed, err) < 0)
 		return -1;
-	return *changed ? remove_old(dir, path, err) : 0;
+	/* Also when nothing is left to change: the last time may have been killed before this. */
+	return remove_old(dir, path, err);
 }
 
 /* The version before knows no record of ours: it must find nothing to apply, and nothing that is

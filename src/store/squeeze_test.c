@@ -268,6 +268,31 @@ static void what_is_there_already_changes_its_form_and_back(void **state)
 	is_clean(dir);
 }
 
+/* The second time nothing is left to change, and what they were goes all the same. */
+static void what_they_were_goes_when_the_first_time_was_cut_short(void **state)
+{
+	const int dir = test_dir(state);
+	struct store *s = store_with_mail(dir, false);
+	struct compact_report done;
+	struct err err = ERR_INIT;
+	struct snapshot made[4];
+	uint64_t changed;
+
+	assert_int_equal(store_snapshot(s, made, &err), 0);
+	send(s, ALL, true); /* to Bob */
+	assert_int_equal(store_snapshot(s, made, &err), 0);
+	assert_int_equal(store_rewrite(s, true, &done, &err), 0);
+	assert_int_equal(done.moved, paying());
+	store_close(&s);
+	assert_int_equal(snapshot_list(dir, made, 4, &err), 2);
+	assert_int_equal(fsck_rewrite(dir, NULL, true, &changed, &err), 0);
+	assert_int_equal(changed, 0);
+	assert_int_equal(snapshot_list(dir, made, 4, &err), 1); /* the others held the log */
+	s = open_small(dir);
+	assert_all_right(s, true);
+	store_close(&s);
+}
+
 /* T156: nothing is squeezed that the version before would have to read. */
 static void going_back_a_format_leaves_nothing_squeezed(void **state)
 {
@@ -723,6 +748,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_byte_comes_back_in_any_piece),
 		TEST(what_is_there_already_changes_its_form_and_back),
+		TEST(what_they_were_goes_when_the_first_time_was_cut_short),
 		TEST(going_back_a_format_leaves_nothing_squeezed),
 		TEST(going_back_a_format_loses_nothing_that_cannot_be_moved),
 		TEST(compaction_leaves_them_squeezed_and_a_rebuild_knows),
