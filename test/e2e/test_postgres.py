@@ -326,6 +326,23 @@ def test_another_sealing_key_is_refused(server, start_demo):
     assert "the sealing key of this machine (data/seal) is not the one of the database" in text
 
 
+def test_a_lost_sealing_key_costs_passwords_and_no_mail(server, start_demo):
+    """As the manual says."""
+    url = server.fresh()
+    demo = start_demo("store=" + url)
+    assert send(demo, "before", demo.USER1) == 250
+    demo.stop()
+    os.remove(demo.dir + "/data/seal")
+    os.remove(demo.CAFILE)  # the demo's own certificate is made anew
+    server.sql("DELETE FROM secret", url.rpartition("/")[2].partition("?")[0])
+    demo.start()
+    with_password(demo, demo.PASS1, "account", "password", demo.USER1)
+    assert submit(demo, "after", demo.USER1) == 250
+    wait_for(lambda: len(demo.messages()) == 2)
+    demo.stop()
+    demo.start()
+
+
 def test_of_two_new_machines_with_keys_of_their_own_one_is_refused(server, start_demo):
     """T167: whoever was first has made the database its own; the other has left nothing there."""
     url = server.fresh()
