@@ -111,9 +111,12 @@ def refusals(demo, addresses, port=None):
 
 def test_T084_a_flood_of_connections_is_refused_and_others_are_not(start_demo):
     d = start_demo(*PASS, "rate.connections=20")
+    began = time.monotonic()
     no = refusals(d, ["203.0.113.9"] * 30)
-    assert len(no) == 10 and no[0] == "4.7.0 you connect too often, try again later"
-    assert len(refusals(d, [f"203.0.113.{n}" for n in range(10, 80)])) == 10  # the network has 80
+    # Whoever takes long gets more: 20 come back in a minute.
+    assert 10 - (time.monotonic() - began) / 3 <= len(no) <= 10 and no[0] == "4.7.0 you connect too often, try again later"
+    more = len(refusals(d, [f"203.0.113.{n}" for n in range(10, 80)]))  # the network has 80
+    assert 10 - (time.monotonic() - began) * 80 / 60 <= more <= 10
     assert refusals(d, ["192.0.2.1", "2001:db8::1"]) == []
     assert deliver(d, "192.0.2.2")[0] == 250
     lines = [line for line in d.log_lines() if "guard.refused" in line]
