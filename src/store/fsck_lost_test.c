@@ -457,6 +457,32 @@ static void a_damaged_head_of_the_last_segment_is_left_behind(void **state)
 	is_clean(dir);
 }
 
+/* Without an index nothing in it can be told apart, and it may be all that there is of some mail:
+ * what has no mail in it goes, but its second name does not. */
+static void a_segment_that_nothing_can_read_is_kept(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = open_store(state);
+	struct compact_report done = { 0 };
+	struct err err = ERR_INIT;
+	struct snapshot made;
+	struct stat st;
+
+	fill(s);
+	must_snapshot(s, &made);
+	mail_up_to(s, 300, 2);
+	must_mail(s, 600, "bob@example.org", "in two");
+	store_close(&s);
+	flip(dir, "log/0000000002.seg", 16);
+	drop_index(dir);
+	run_fsck(dir, false, true);
+	s = open_store(state);
+	assert_int_equal(store_compact(s, &done, &err), 0);
+	store_close(&s);
+	assert_int_equal(fstatat(dir, "log.lost/0000000002.seg", &st, 0), 0);
+	assert_int_equal(st.st_size, 1 << 20);
+}
+
 /* The one that waits for the next records: nothing is in it. */
 static void a_damaged_head_of_the_next_segment_is_left_behind(void **state)
 {
@@ -643,6 +669,7 @@ int main(void)
 		TEST(the_body_behind_a_damaged_last_head_stays),
 		TEST(a_damaged_head_of_the_last_segment_is_left_behind),
 		TEST(a_damaged_head_of_the_next_segment_is_left_behind),
+		TEST(a_segment_that_nothing_can_read_is_kept),
 		TEST(mail_comes_back_by_the_names_it_carries),
 		TEST(compacted_mail_comes_back_by_the_names_it_carries),
 		TEST(a_segment_that_is_missing_in_the_middle_is_missed),

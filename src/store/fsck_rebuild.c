@@ -31,6 +31,7 @@ struct salvage {
 	uint64_t losses, count;
 	uint64_t after;          /* records up to this sequence are in the index */
 	uint64_t told;           /* what lacks before this record has been told */
+	uint64_t kept;           /* the last segment that has a second name */
 	char absent[LOG_ABSENT]; /* files that lack before the next record */
 	struct slog_position last;
 	struct buf one; /* an effect put together anew */
@@ -367,6 +368,27 @@ static int on_record(void *arg, const struct slog_record *r, struct err *err)
 	return index_save(v->s, &r->after, err);
 }
 
+/* There may be mail in it that no record names any more, which nothing but the file shows: the
+ * compactor would remove it when all else in it is dead. */
+static void keep_segment(struct salvage *v, uint64_t segment)
+{
+	struct err err = ERR_INIT;
+	char name[SLOG_NAME], kept[SLOG_NAME + 8];
+
+	if (segment == v->kept)
+		return;
+	v->kept = segment;
+	slog_segment_name(name, segment, ".seg");
+	snprintf(kept, sizeof kept, "log.lost/%s", name + sizeof "log/" - 1);
+	if (io_mkdir(v->f->dir, "log.lost", &err) < 0 || io_link(v->f->dir, name, kept, &err) < 0 ||
+		io_flush_dir(v->f->dir, "log.lost", &err) < 0 ||
+		io_flush_dir(v->f->dir, ".", &err) < 0)
+		fsck_say(
+			v->f, "log.lost", FSCK_NOTE, false, "%s cannot be kept: %s", name, err.msg);
+	else
+		fsck_say(v->f, "log.lost", FSCK_NOTE, false, "%s stays as %s", name, kept);
+}
+
 static int on_gap(void *arg, const struct log_gap *g, struct err *err)
 {
 	struct salvage *v = arg;
@@ -387,6 +409,7 @@ static int on_gap(void *arg, const struct log_gap *g, struct err *err)
 		"): what came after record %" PRIu64 "%s is lost",
 		g->segment, g->what, g->from, g->to, g->after,
 		g->before ? " and before the next that can be read" : "");
+	keep_segment(v, g->segment);
 	return 0;
 }
 
