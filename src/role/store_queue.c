@@ -198,8 +198,11 @@ int store_do_queue_change(struct txn *t, struct store_job *job, struct err *err)
 }
 
 /* What the operator should look at although the store works. */
-static void add_alarms(char alarm[240], uint64_t damaged, uint64_t stuck, uint64_t frozen)
+static void add_alarms(struct store_figures *f, uint64_t damaged, uint64_t frozen)
 {
+	const unsigned unread = f->unread, stuck = f->stuck_segments;
+	char *alarm = f->alarm;
+
 	if (alarm[0])
 		return;
 	if (damaged)
@@ -207,9 +210,13 @@ static void add_alarms(char alarm[240], uint64_t damaged, uint64_t stuck, uint64
 			"%" PRIu64
 			" message%s damaged on disk and not shown: `eilpost fsck` says which",
 			damaged, damaged == 1 ? " is" : "s are");
+	else if (unread)
+		snprintf(alarm, 240,
+			"%u message%s could not be read from the disk: `eilpost fsck` says which",
+			unread, unread == 1 ? "" : "s");
 	else if (stuck)
 		snprintf(alarm, 240,
-			"%" PRIu64
+			"%u"
 			" segment%s of the log cannot be compacted: `eilpost fsck` says why",
 			stuck, stuck == 1 ? "" : "s");
 	else if (frozen)
@@ -234,7 +241,7 @@ int store_do_status(struct view *v, struct store_job *job, struct err *err)
 		store_database_bytes(v, &database, err) < 0)
 		return -1;
 	store_figures(v->store, &f);
-	add_alarms(f.alarm, damaged, f.stuck_segments, frozen);
+	add_alarms(&f, damaged, frozen);
 	return ANSWER(store_status, .accounts = d.accounts, .domains = d.domains,
 		.emails = d.emails, .queued = queue.queued, .held = queue.held,
 		.oldest = queue.oldest, .free_bytes = f.free_bytes, .log_bytes = f.log_bytes,

@@ -301,6 +301,32 @@ static void what_nobody_reads_is_looked_at_too(void **state)
 	store_close(&s);
 }
 
+/* A file that is missing, or a sector that cannot be read, is no proof of damage: it is told, ends
+ * nothing, and is forgotten when all could be read. */
+static void what_cannot_be_read_is_told_and_the_rest_is_looked_at(void **state)
+{
+	int dir = test_dir(state);
+	struct store *s = store_with_mail(state);
+	struct body_place gone = place_of(s, SMALL);
+	struct err err = ERR_INIT;
+	struct store_figures f;
+	char name[80];
+
+	snprintf(name, sizeof name, "blob/%.2s/%s", gone.blob, gone.blob + 2);
+	assert_int_equal(renameat(dir, name, dir, "elsewhere"), 0);
+	flip_in_body(s, dir, ALL - 1); /* behind it */
+	assert_int_equal(store_scrub(s, &err), 0);
+	store_figures(s, &f);
+	assert_int_equal(f.unread, 1);
+	assert_int_equal(damaged(s), 1);
+	assert_int_equal(renameat(dir, "elsewhere", dir, name), 0);
+	assert_int_equal(store_scrub(s, &err), 0);
+	store_figures(s, &f);
+	assert_int_equal(f.unread, 0);
+	assert_int_equal(damaged(s), 1);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +334,7 @@ int main(void)
 		TEST(every_byte_can_be_read_in_any_piece),
 		TEST(a_blob_without_its_table_is_checked_all_the_same),
 		TEST(what_nobody_reads_is_looked_at_too),
+		TEST(what_cannot_be_read_is_told_and_the_rest_is_looked_at),
 	};
 
 	log_capture(test_quiet, NULL);

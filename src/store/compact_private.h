@@ -16,6 +16,8 @@ struct round {
 	struct {
 		bool begun, whole; /* this time from the first one on */
 		uint64_t next;     /* the body that was read last */
+		uint64_t segment;  /* that the last one of the log lies in */
+		unsigned unread;   /* this time */
 		int64_t due;       /* clock_mono() */
 	} scrub;
 };
@@ -23,8 +25,8 @@ struct round {
 /* Wait as the store's thread waits; false: it is time to stop. */
 bool compact_pause(struct round *r, int64_t ns);
 
-/* scrub.c: read the next bodies, so that damage is found. -1: one cannot be read, or it is time to
- * stop; the next are tried by the next round. */
+/* scrub.c: read the next bodies, so that damage is found. -1: the index cannot be read, or it is
+ * time to stop; the next are tried by the next round. */
 int compact_scrub(struct round *r, struct err *err);
 
 /* Copy what lives in a segment to the head of the log. */

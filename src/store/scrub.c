@@ -1,11 +1,17 @@
 /* Bodies that nobody reads rot unseen: here each is read once in a while, so that it is known, told
  * by `eilpost status`, while a backup still has it. A little in each round of the compactor's
- * thread, with pauses; what is wrong is marked by the reading itself (body.h). */
+ * thread, with pauses; what is wrong is marked by the reading itself (body.h), and what cannot be
+ * read at all is counted, because it may be there again. */
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "store/blob_private.h"
 #include "store/body.h"
 #include "store/compact_private.h"
+#include "store/io.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 enum {
 	ROUND = 8 << 20, /* bytes; every ten seconds */
@@ -46,6 +52,41 @@ static int find(struct round *r, uint64_t *size, struct err *err)
 	return got;
 }
 
+/* What the kernel has in memory proves nothing about the disk. Of the log a segment at once, or
+ * each body would cost what is read ahead for it. */
+static void forget_pages(struct round *r)
+{
+	struct err ignored = ERR_INIT;
+	struct body_place p;
+	char name[BLOB_PATH];
+	int fd;
+
+	if (body_find(&r->view, r->scrub.next, &p, &ignored) < 0 ||
+		(!p.blob[0] && p.segment == r->scrub.segment))
+		return;
+	if (p.blob[0]) {
+		fd = blob_open(r->s->dir, str_c(p.blob), name, &ignored);
+	} else {
+		r->scrub.segment = p.segment;
+		slog_segment_name(name, p.segment, ".seg");
+		fd = io_open(r->s->dir, name, O_RDONLY, &ignored);
+	}
+	if (fd < 0)
+		return;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
+}
+
+static void note_unread(struct round *r, const struct err *why)
+{
+	struct compactor *c = &r->s->compactor;
+
+	log_event(LOG_WARN, "store.unread", L_U64("body", r->scrub.next), L_ERR(why));
+	r->scrub.unread++;
+	if (r->scrub.unread > atomic_load(&c->unread_count))
+		atomic_store(&c->unread_count, r->scrub.unread);
+}
+
 static int read_all(struct round *r, uint64_t size, struct err *err)
 {
 	struct err why = ERR_INIT;
@@ -58,16 +99,20 @@ static int read_all(struct round *r, uint64_t size, struct err *err)
 			!compact_pause(r, SHARE * (clock_mono() - began)))
 			return err_set(err, ERR_CANCELED, "the store is closing");
 	}
-	if (why.kind != ERR_TEMP)
-		return 0; /* it was right, or is marked now, or has gone meanwhile */
-	*err = why;
-	return -1;
+	/* Else it was right, or is marked now, or has gone meanwhile. */
+	if (why.kind == ERR_TEMP)
+		note_unread(r, &why);
+	return 0;
 }
 
 static void end(struct round *r)
 {
-	if (r->scrub.whole)
+	if (r->scrub.whole) {
 		r->scrub.due = clock_after(EVERY * CLOCK_SEC);
+		atomic_store(&r->s->compactor.unread_count, r->scrub.unread);
+	}
+	r->scrub.unread = 0;
+	r->scrub.segment = 0;
 	r->scrub.next = 0;
 	r->scrub.whole = true;
 }
@@ -84,6 +129,8 @@ int compact_scrub(struct round *r, struct err *err)
 	body_cache_free(&r->view.cache); /* what was read before proves nothing */
 	while (got == 1 && (r->hurry || bytes < ROUND)) {
 		got = find(r, &size, err);
+		if (got == 1)
+			forget_pages(r);
 		if (got == 1 && read_all(r, size, err) < 0)
 			got = -1;
 		bytes += size + EACH;

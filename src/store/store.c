@@ -333,7 +333,8 @@ void store_figures(struct store *s, struct store_figures *f)
 {
 	*f = (struct store_figures){ .commits = atomic_load(&s->commits),
 		.batches = atomic_load(&s->batches),
-		.stuck_segments = atomic_load(&s->compactor.stuck_count) };
+		.stuck_segments = atomic_load(&s->compactor.stuck_count),
+		.unread = atomic_load(&s->compactor.unread_count) };
 	s->engine->figures(s, f);
 }
 

@@ -127,6 +127,7 @@ struct store_figures {
 	bool read_only;
 	enum store_standby standby; /* with `url` */
 	unsigned stuck_segments;    /* of the log: dead in part, and not to be compacted */
+	unsigned unread;            /* bodies that the disk did not give when last asked */
 	char alarm[240];            /* "" when all is well */
 };
 void store_figures(struct store *s, struct store_figures *f); /* any thread */

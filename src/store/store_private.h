@@ -53,9 +53,10 @@ struct compactor { /* compact.c */
 	pthread_cond_t cond;
 	pthread_mutex_t busy; /* one round at a time */
 	bool running, stop;
-	struct map stuck;        /* segments that could not be emptied */
-	int64_t stuck_until;     /* clock_mono(): then they are tried again */
-	atomic_uint stuck_count; /* after the last round */
+	struct map stuck;         /* segments that could not be emptied */
+	int64_t stuck_until;      /* clock_mono(): then they are tried again */
+	atomic_uint stuck_count;  /* after the last round */
+	atomic_uint unread_count; /* bodies, by the last time that all were read, or since */
 };
 
 struct snapshots {                 /* snapshot.c */
