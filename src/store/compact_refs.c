@@ -16,7 +16,7 @@ enum {
 	 * what came to more, the log alone says whose it is, and not in which mailbox. */
 	LOOK_EMAILS = 100,
 	LOOK_ENTRIES = 2000,
-	LOOK_AT_ONCE = 8
+	LOOK_AT_ONCE = 32 /* as many as a step has bodies, nearly always of one email each */
 };
 
 void moved_refs_init(struct moved_refs *m)
@@ -154,7 +154,9 @@ static int by_account(const void *a, const void *b)
 /* In all mailboxes of their account. */
 static int look_for(struct view *v, const struct wanted *w, size_t n, struct err *err)
 {
-#define ANY " AND e.email IN ($2, $3, $4, $5, $6, $7, $8, $9)"
+#define ANY                                                                                        \
+	" AND e.email IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "     \
+	"$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)"
 	static const char sql[] = COLUMNS("0") FROM("entry") ANY " UNION ALL " COLUMNS("e.expunged")
 		FROM("ghost") ANY;
 	struct db_val args[1 + LOOK_AT_ONCE] = { ID(w->account) };
