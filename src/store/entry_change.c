@@ -271,6 +271,8 @@ int entry_expunge(struct txn *t, uint64_t account, uint64_t mailbox, struct str 
 		if (collect_doomed(t, account, mailbox, &range, any, out, &room, err) < 0)
 			return -1;
 	doomed = range_list_end(out);
+	if (!buf_ok(&out->bytes))
+		return err_set(err, ERR_TEMP, "out of memory to expunge messages");
 	if (doomed.n == 0)
 		return 0;
 	*modseq = s.modseq + 1;
@@ -346,6 +348,9 @@ static int emit_copy(struct copying *c, struct str name, uint64_t modseq, struct
 		return -1;
 	if (!q->move)
 		return 0;
+	(void)range_list_end(c->from);
+	if (!buf_ok(&c->from->bytes))
+		return err_set(err, ERR_TEMP, "out of memory to move messages");
 	return emit_expunged(c->t,
 		&(struct effect_expunged){ q->account, q->mailbox, modseq, txn_deleted_at(c->t),
 			true, range_list_end(c->from) },

@@ -183,8 +183,11 @@ static int make_target(struct undeleting *u, struct err *err)
 
 static int mark(struct undeleting *u, bool ghosts, uint64_t modseq, struct err *err)
 {
-	struct str uids = range_list_end(ghosts ? &u->ghosts : &u->entries);
+	struct range_list *l = ghosts ? &u->ghosts : &u->entries;
+	struct str uids = range_list_end(l);
 
+	if (!buf_ok(&l->bytes))
+		return err_set(err, ERR_TEMP, "out of memory to bring messages back");
 	return uids.n ? emit_undeleted(u->t,
 				&(struct effect_undeleted){
 					u->account, u->from, ghosts, modseq, u->t->now, uids },

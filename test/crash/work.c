@@ -127,12 +127,23 @@ static uint64_t mailbox_of(const struct work *k)
 	return k->mailbox ? k->mailbox : work_site.inboxes[k->w->owner];
 }
 
+static void pause_faults(bool on)
+{
+	if (work_site.pause)
+		work_site.pause(on);
+}
+
 /* The one uid that this worker cares about. */
 static struct str only(const struct worker *w, struct range_list *l)
 {
+	struct str one;
+
 	*l = RANGE_LIST;
+	pause_faults(true); /* no range at all would be every message */
 	range_list_add(l, w->uid);
-	return range_list_end(l);
+	one = range_list_end(l);
+	pause_faults(false);
+	return one;
 }
 
 static bool ignore_flags(void *arg, uint32_t uid, uint32_t flags, struct str words, uint64_t modseq)
@@ -261,12 +272,6 @@ static int do_send_on(struct txn *t, struct store_job *job, struct err *err)
 }
 
 /* ---- messages ---- */
-
-static void pause_faults(bool on)
-{
-	if (work_site.pause)
-		work_site.pause(on);
-}
 
 /* kind: 'd' a delivery, 'a' an APPEND. Everything that is drawn for the message comes after this.
  */
