@@ -31,31 +31,34 @@ int64_t clock_wall(void)
 	return (int64_t)now(CLOCK_REALTIME).tv_sec;
 }
 
-static int64_t began_wall, began_mono;
+static int64_t began_wall_us, began_mono;
 
 __attribute__((constructor)) static void begin(void)
 {
-	began_wall = clock_wall();
+	began_wall_us = clock_wall_us();
 	began_mono = clock_mono();
 }
 
 static int64_t without_jumps(void)
 {
-	return began_wall + (clock_mono() - began_mono) / CLOCK_SEC;
+	return (began_wall_us + (clock_mono() - began_mono) / 1000) / 1000000;
 }
+
+/* What rounding makes of the same moment is no jump. */
+enum { NO_JUMP = 2 };
 
 int64_t clock_wall_earlier(void)
 {
 	const int64_t wall = clock_wall(), steady = without_jumps();
 
-	return wall < steady ? wall : steady;
+	return wall > steady + NO_JUMP ? steady : wall;
 }
 
 int64_t clock_wall_later(void)
 {
 	const int64_t wall = clock_wall(), steady = without_jumps();
 
-	return wall > steady ? wall : steady;
+	return wall < steady - NO_JUMP ? steady : wall;
 }
 
 int64_t clock_wall_us(void)
