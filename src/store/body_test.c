@@ -178,28 +178,6 @@ static int try_read(
 	return look(s, read_some, &q, err);
 }
 
-static int count(struct view *v, void *arg, struct err *err)
-{
-	return body_count_damaged(v, arg, err);
-}
-
-static int nothing(struct txn *t, void *arg, struct err *err)
-{
-	(void)t, (void)arg, (void)err;
-	return 0;
-}
-
-/* After what readers have found has been written down. */
-static uint64_t damaged(struct store *s)
-{
-	uint64_t n = 0;
-	struct err err;
-
-	assert_int_equal(change(s, nothing, NULL, &err), 0);
-	assert_int_equal(look(s, count, &n, &err), 0);
-	return n;
-}
-
 /* T122 */
 static void of_a_hundred_rotten_messages_a_hundred_are_reported_and_none_is_served(void **state)
 {
@@ -221,12 +199,12 @@ static void of_a_hundred_rotten_messages_a_hundred_are_reported_and_none_is_serv
 		assert_int_equal(try_read(s, i, 0, 1 << 20, &err), -1);
 		assert_int_equal(err.kind, ERR_DAMAGED);
 	}
-	assert_int_equal(damaged(s), SMALL + LARGE);
+	assert_int_equal(damaged_bodies(s), SMALL + LARGE);
 	for (unsigned i = SMALL + LARGE; i < ALL; i++)
 		assert_int_equal(try_read(s, i, 0, 1 << 20, &err), 0);
 	store_close(&s);
 	s = open_store(state);
-	assert_int_equal(damaged(s), SMALL + LARGE);
+	assert_int_equal(damaged_bodies(s), SMALL + LARGE);
 	/* Known by now, whatever part is asked for. */
 	for (unsigned i = 0; i < SMALL + LARGE; i++)
 		for (uint64_t at = 0; at < size_of(i); at += 100000)
@@ -246,7 +224,7 @@ static void every_byte_can_be_read_in_any_piece(void **state)
 		if (try_read(s, n, at, 1 + (uint32_t)draw(300000), &err) < 0)
 			fail_msg("%u at %llu: %s", n, (unsigned long long)at, err.msg);
 	}
-	assert_int_equal(damaged(s), 0);
+	assert_int_equal(damaged_bodies(s), 0);
 	store_close(&s);
 }
 
@@ -274,7 +252,7 @@ static void a_blob_without_its_table_is_checked_all_the_same(void **state)
 		assert_int_equal(err.kind, ERR_DAMAGED);
 		close(fd);
 	}
-	assert_int_equal(damaged(s), 2);
+	assert_int_equal(damaged_bodies(s), 2);
 	store_close(&s);
 }
 
@@ -286,7 +264,7 @@ static void what_nobody_reads_is_looked_at_too(void **state)
 	struct err err = ERR_INIT;
 
 	assert_int_equal(store_scrub(s, &err), 0);
-	assert_int_equal(damaged(s), 0);
+	assert_int_equal(damaged_bodies(s), 0);
 	flip_in_body(s, dir, 0);
 	flip_in_body(s, dir, ALL - 1);
 	for (unsigned i = 0; i < ALL; i++)
@@ -295,9 +273,9 @@ static void what_nobody_reads_is_looked_at_too(void **state)
 			break;
 		}
 	assert_int_equal(store_scrub(s, &err), 0);
-	assert_int_equal(damaged(s), 3);
+	assert_int_equal(damaged_bodies(s), 3);
 	assert_int_equal(store_scrub(s, &err), 0); /* each is told once */
-	assert_int_equal(damaged(s), 3);
+	assert_int_equal(damaged_bodies(s), 3);
 	store_close(&s);
 }
 
@@ -318,12 +296,12 @@ static void what_cannot_be_read_is_told_and_the_rest_is_looked_at(void **state)
 	assert_int_equal(store_scrub(s, &err), 0);
 	store_figures(s, &f);
 	assert_int_equal(f.unread, 1);
-	assert_int_equal(damaged(s), 1);
+	assert_int_equal(damaged_bodies(s), 1);
 	assert_int_equal(renameat(dir, "elsewhere", dir, name), 0);
 	assert_int_equal(store_scrub(s, &err), 0);
 	store_figures(s, &f);
 	assert_int_equal(f.unread, 0);
-	assert_int_equal(damaged(s), 1);
+	assert_int_equal(damaged_bodies(s), 1);
 	store_close(&s);
 }
 

@@ -1,7 +1,6 @@
 /* T130: a wall clock that jumps, ahead or back, gives nothing up before its time. */
 #include "base/clock.h"
 #include "store/store_help_test.h"
-#include "store/store_private.h"
 
 #include <sys/syscall.h>
 #include <time.h>
@@ -21,16 +20,6 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 	if (id == CLOCK_REALTIME)
 		ts->tv_sec += jumped;
 	return r;
-}
-
-static void tidy(struct store *s)
-{
-	struct store_job job = { .write = housekeeping_run };
-	struct err err = ERR_INIT;
-
-	if (store_run(s, &job, &err) < 0)
-		fail_msg("%s", err.msg);
-	store_job_free(&job);
 }
 
 static int expunge_first(struct txn *t, void *arg, struct err *err)
@@ -81,10 +70,10 @@ static void what_was_deleted_stays_when_the_clock_jumps_ahead(void **state)
 
 	assert_int_equal(change(s, expunge_first, &b.m.id, &err), 0);
 	jumped = YEARS;
-	tidy(s);
+	tidy_store(s);
 	assert_int_equal(ghosts(s), 1);
 	jumped = 0;
-	tidy(s);
+	tidy_store(s);
 	assert_int_equal(ghosts(s), 1);
 	store_close(&s);
 }
@@ -98,7 +87,7 @@ static void what_was_deleted_while_the_clock_was_behind_stays_as_long(void **sta
 	jumped = -YEARS;
 	assert_int_equal(change(s, expunge_first, &b.m.id, &err), 0);
 	jumped = 0;
-	tidy(s);
+	tidy_store(s);
 	assert_int_equal(ghosts(s), 1);
 	store_close(&s);
 }
@@ -114,7 +103,7 @@ static void what_is_old_enough_goes(void **state)
 	assert_int_equal(change(s, expunge_first, &b.m.id, &err), 0);
 	store_close(&s);
 	s = open_store_with(test_dir(state), &o);
-	tidy(s);
+	tidy_store(s);
 	assert_int_equal(ghosts(s), 0);
 	store_close(&s);
 }

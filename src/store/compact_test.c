@@ -405,11 +405,6 @@ static void what_could_not_be_emptied_is_tried_again_after_an_hour(void **state)
 	store_close(&s);
 }
 
-static int count_damaged(struct view *v, void *arg, struct err *err)
-{
-	return body_count_damaged(v, arg, err);
-}
-
 /* Somebody who reads an old moment finds the old place rotten; the body lives elsewhere. */
 static void what_rots_where_a_body_has_been_is_not_marked(void **state)
 {
@@ -433,7 +428,7 @@ static void what_rots_where_a_body_has_been_is_not_marked(void **state)
 	assert_int_equal(err.kind, ERR_DAMAGED);
 	view_close(&v);
 	expunge(s, 10, 10, 0); /* a request behind the one that marks */
-	assert_int_equal(look(s, count_damaged, &damaged, &err), 0);
+	assert_int_equal(look(s, look_for_damage, &damaged, &err), 0);
 	assert_int_equal(damaged, 0);
 	store_close(&s);
 }

@@ -1,18 +1,7 @@
 /* What takes long is done a little at a time: nobody waits for the writer while much goes. */
 #include "store/store_help_test.h"
-#include "store/store_private.h"
 
 enum { KEYS = 5000, CALLS = 4500, DOUBLINGS = 12, STEP = 2000 };
-
-static void tidy(struct store *s)
-{
-	struct store_job job = { .write = housekeeping_run };
-	struct err err = ERR_INIT;
-
-	if (store_run(s, &job, &err) < 0)
-		fail_msg("%s", err.msg);
-	store_job_free(&job);
-}
 
 struct count {
 	const char *sql;
@@ -71,7 +60,7 @@ static void a_large_account_goes_step_by_step(void **state)
 	s = open_store_with(test_dir(state), &o);
 	for (int i = 0; i < 40 && rows(s, accounts); i++) {
 		before = rows(s, keys);
-		tidy(s);
+		tidy_store(s);
 		now = rows(s, keys);
 		/* The store's own round may have come in between. */
 		assert_true(before - now <= 2 * STEP);
@@ -115,18 +104,18 @@ static void old_answers_go_step_by_step(void **state)
 	bool first;
 	struct err err;
 
-	tidy(s);
+	tidy_store(s);
 	for (uint64_t i = 1; i <= CALLS; i++)
 		assert_false(ask(s, i));
 	first = rows(s, even) == CALLS;
 	assert_int_equal(rows(s, first ? even : odd), CALLS);
 	assert_int_equal(change(s, pass_time, NULL, &err), 0);
-	tidy(s);
+	tidy_store(s);
 	assert_true(ask(s, CALLS)); /* ten minutes at least */
 	assert_int_equal(change(s, pass_time, NULL, &err), 0);
 	do {
 		before = rows(s, first ? even : odd);
-		tidy(s);
+		tidy_store(s);
 		now = rows(s, first ? even : odd);
 		assert_true(now < before && before - now <= 2 * STEP);
 	} while (now);

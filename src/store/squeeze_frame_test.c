@@ -1,5 +1,6 @@
 /* One body squeezed, and frames that are not what they say. */
 #include "store/squeeze.h"
+#include "store/squeeze_test.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,26 +10,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-/* Letters as in an attachment; every fourth one is random bytes, which nothing makes smaller. */
-static char byte_of(unsigned number, size_t at)
-{
-	uint64_t x =
-		(at + 1) * UINT64_C(0x9e3779b97f4a7c15) + number * UINT64_C(0xbf58476d1ce4e5b9);
-
-	x ^= x >> 31;
-	x *= UINT64_C(0x94d049bb133111eb);
-	x ^= x >> 29;
-	return number % 4 == 3
-		? (char)x
-		: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[x & 63];
-}
-
-static void make(unsigned number, char *out, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		out[i] = byte_of(number, i);
-}
 
 static void what_does_not_get_smaller_by_an_eighth_stays(void **state)
 {

@@ -1,4 +1,5 @@
 /* Squeezed bodies: the same mail in less room, through everything that reads records. */
+#include "store/squeeze_test.h"
 #include "base/crc32c.h"
 #include "store/backup.h"
 #include "store/body.h"
@@ -9,29 +10,9 @@
 
 enum { SMALL = 24, LARGE = 4, ALL = SMALL + LARGE, LARGE_SIZE = 600 << 10 };
 
-/* Letters as in an attachment; every fourth one is random bytes, which nothing makes smaller. */
-static char byte_of(unsigned number, size_t at)
-{
-	uint64_t x =
-		(at + 1) * UINT64_C(0x9e3779b97f4a7c15) + number * UINT64_C(0xbf58476d1ce4e5b9);
-
-	x ^= x >> 31;
-	x *= UINT64_C(0x94d049bb133111eb);
-	x ^= x >> 29;
-	return number % 4 == 3
-		? (char)x
-		: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[x & 63];
-}
-
 static bool pays(unsigned number)
 {
 	return number % 4 != 3;
-}
-
-static void make(unsigned number, char *out, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		out[i] = byte_of(number, i);
 }
 
 /* ---- a store ---- */
@@ -611,27 +592,6 @@ static void a_backup_has_them_and_is_verified(void **state)
 
 /* ---- what a disk does ---- */
 
-static int count(struct view *v, void *arg, struct err *err)
-{
-	return body_count_damaged(v, arg, err);
-}
-
-static int nothing(struct txn *t, void *arg, struct err *err)
-{
-	(void)t, (void)arg, (void)err;
-	return 0;
-}
-
-static uint64_t damaged(struct store *s)
-{
-	uint64_t n = 0;
-	struct err err;
-
-	assert_int_equal(change(s, nothing, NULL, &err), 0);
-	assert_int_equal(look(s, count, &n, &err), 0);
-	return n;
-}
-
 /* T122: as with any other body, and fsck says the same. */
 static void a_rotten_one_is_refused_and_marked(void **state)
 {
@@ -656,7 +616,7 @@ static void a_rotten_one_is_refused_and_marked(void **state)
 		if (!right)
 			assert_int_equal(err.kind, ERR_DAMAGED);
 	}
-	assert_int_equal(damaged(s), spoilt);
+	assert_int_equal(damaged_bodies(s), spoilt);
 	for (unsigned i = 0; i < ALL; i += 2) /* known by now, whatever part is asked for */
 		if (pays(i))
 			assert_int_equal(try_read(s, i, size_of(i) - 1, 1, &err), -1);
@@ -707,7 +667,7 @@ static void a_blob_that_has_lost_its_table_is_checked_all_the_same(void **state)
 	spoil(dir, &lengths, lengths.stored + 4);
 	assert_int_equal(try_read(s, SMALL + 1, 300000, 1, &err), -1);
 	assert_int_equal(err.kind, ERR_DAMAGED);
-	assert_int_equal(damaged(s), 1);
+	assert_int_equal(damaged_bodies(s), 1);
 	store_close(&s);
 }
 
@@ -739,7 +699,7 @@ static void what_cannot_be_read_now_is_not_called_damaged(void **state)
 		}
 	}
 	assert_true(!FAIL_POSSIBLE || hits > 8);
-	assert_int_equal(damaged(s), 0);
+	assert_int_equal(damaged_bodies(s), 0);
 	store_close(&s);
 }
 

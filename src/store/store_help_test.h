@@ -2,13 +2,14 @@
 #ifndef STORE_STORE_HELP_TEST_H
 #define STORE_STORE_HELP_TEST_H
 
+#include "store/body.h"
 #include "store/delivery.h"
 #include "store/directory.h"
 #include "store/entry.h"
 #include "store/mailbox.h"
 #include "store/names.h"
 #include "store/queue.h"
-#include "store/store.h"
+#include "store/store_private.h"
 #include "store/store_test.h"
 
 #include <string.h>
@@ -347,6 +348,39 @@ static inline void drop_index(int dir)
 	unlinkat(dir, "index.db", 0);
 	unlinkat(dir, "index.db-wal", 0);
 	unlinkat(dir, "index.db-shm", 0);
+}
+
+/* What the store does for itself once a second. */
+static inline void tidy_store(struct store *s)
+{
+	struct store_job job = { .write = housekeeping_run };
+	struct err err = ERR_INIT;
+
+	if (store_run(s, &job, &err) < 0)
+		fail_msg("%s", err.msg);
+	store_job_free(&job);
+}
+
+static inline int look_for_damage(struct view *v, void *arg, struct err *err)
+{
+	return body_count_damaged(v, arg, err);
+}
+
+static inline int change_nothing(struct txn *t, void *arg, struct err *err)
+{
+	(void)t, (void)arg, (void)err;
+	return 0;
+}
+
+/* How many bodies are damaged, after what readers have found has been written down. */
+static inline uint64_t damaged_bodies(struct store *s)
+{
+	uint64_t n = 0;
+	struct err err;
+
+	assert_int_equal(change(s, change_nothing, NULL, &err), 0);
+	assert_int_equal(look(s, look_for_damage, &n, &err), 0);
+	return n;
 }
 
 #endif
