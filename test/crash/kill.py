@@ -17,6 +17,7 @@ import load
 VICTIMS = (("store", 34), ("mx", 12), ("submit", 10), ("courier", 12), ("vault", 8), ("mailbox", 4),
            ("dns", 4), ("all", 9), ("everything", 5), ("master", 2))
 BACK_IN = 30     # seconds
+LATE, LONG_ENOUGH = 5, 1.5
 DRAIN = 150      # seconds for what is queued to reach the sink
 FAR, NEAR = "far.test", "near.test"
 
@@ -193,11 +194,17 @@ class Loop:
         os.waitpid(child, 0)
         watch.close()
 
+    def _patience(self):
+        """A role that dies at once is held back twice as long each time. What took long now lives long enough, so that
+        a run of bad luck does not reach the limit."""
+        _, began, ended = self.outages[-1] if self.outages else (None, 0, 0)
+        return LONG_ENOUGH if ended - began > LATE else 0
+
     def cycle(self, number):
         names, weights = zip(*[v for v in VICTIMS if v[0] in self.roles or
                                v[0] in ("all", "everything", "master")])
         what = self.random.choices(names, weights)[0]
-        time.sleep(self.random.random() ** 2 * 1.5)
+        time.sleep(self._patience() + self.random.random() ** 2 * 1.5)
         roles = self.demo.roles()
         if roles.keys() != self.roles:
             raise demo_module.Failed(f"not running: {', '.join(sorted(self.roles - roles.keys()))}")
