@@ -18,6 +18,7 @@ struct counters {
 };
 
 struct space;
+struct thread_keys;
 
 /* What somebody may be waiting for. Mailbox 0: the account itself, which was disabled or removed or
  * has another password. */
@@ -35,11 +36,12 @@ struct changes {
 struct apply {
 	struct db *db;
 	struct counters *next;
-	struct space *space;     /* what this changes is counted there (space.h) */
-	uint64_t segment, place; /* of the body of this record */
-	bool shared;             /* no log: bodies and the trace are rows of this database, too */
-	uint64_t body;           /* the last one that came with its record */
-	struct changes *changes; /* NULL: nobody is waiting (replay) */
+	struct thread_keys *keys; /* thread_key.h; NULL: none */
+	struct space *space;      /* what this changes is counted there (space.h) */
+	uint64_t segment, place;  /* of the body of this record */
+	bool shared;              /* no log: bodies and the trace are rows of this database, too */
+	uint64_t body;            /* the last one that came with its record */
+	struct changes *changes;  /* NULL: nobody is waiting (replay) */
 };
 
 #define EFFECT(name, number, fields)                                                               \

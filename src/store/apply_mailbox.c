@@ -1,5 +1,6 @@
 #include "store/apply_private.h"
 #include "store/names.h"
+#include "store/thread_key.h"
 
 #include <endian.h>
 #include <stdlib.h>
@@ -145,18 +146,13 @@ int apply_email(struct apply *a, const struct effect_email *e, struct err *err)
 int apply_thread_keys(struct apply *a, const struct effect_thread_keys *e, struct err *err)
 {
 	struct str keys = e->keys;
-	int64_t key;
+	uint64_t key;
 
 	for (; keys.n >= sizeof key; keys = str_from(keys, sizeof key)) {
 		memcpy(&key, keys.p, sizeof key);
 		if (key == 0)
 			continue;
-		if (db_exec(a->db,
-			    "INSERT INTO thread_key (account, key, thread) VALUES ($1, $2, $3)"
-			    " ON CONFLICT DO NOTHING",
-			    DB_ARGS(ID(e->account), DB_I((int64_t)le64toh((uint64_t)key)),
-				    ID(e->thread)),
-			    err) < 0)
+		if (thread_keys_add(a->keys, a->db, e->account, le64toh(key), e->thread, err) < 0)
 			return -1;
 	}
 	return 0;

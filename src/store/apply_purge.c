@@ -1,5 +1,6 @@
 /* The end of mail that nobody can see any more. */
 #include "store/apply_private.h"
+#include "store/thread_key.h"
 
 /* One that referred to the email is gone; the last one takes it along. */
 static int unlink_email(struct apply *a, uint64_t account, int64_t email, struct err *err)
@@ -62,8 +63,11 @@ int apply_thread_keys_purged(
 
 int apply_account_purged(struct apply *a, const struct effect_account_purged *e, struct err *err)
 {
-	if (db_exec(a->db, "DELETE FROM thread_key WHERE account = $1", DB_ARGS(ID(e->id)), err) <
+	thread_keys_forget(a->keys, e->id);
+	if (db_exec(a->db, "DELETE FROM thread_new WHERE account = $1", DB_ARGS(ID(e->id)), err) <
 			0 ||
+		db_exec(a->db, "DELETE FROM thread_key WHERE account = $1", DB_ARGS(ID(e->id)),
+			err) < 0 ||
 		db_exec(a->db, "DELETE FROM subscription WHERE account = $1", DB_ARGS(ID(e->id)),
 			err) < 0 ||
 		db_exec(a->db, "DELETE FROM correspondent WHERE account = $1", DB_ARGS(ID(e->id)),

@@ -86,9 +86,4 @@ struct delivery_append {
 int delivery_append(struct txn *t, const struct delivery_append *a, uint32_t *uidvalidity,
 	uint32_t *uid, struct err *err);
 
-/* The thread of a new email: that of a message it refers to, else its own number. refs: keys of 8
- * bytes, its own Message-ID's first; 0 is none. */
-int thread_find(struct txn *t, uint64_t account, struct str refs, uint64_t email, uint64_t *thread,
-	struct err *err);
-
 #endif

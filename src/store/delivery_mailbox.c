@@ -5,9 +5,7 @@
 #include "store/entry.h"
 #include "store/mailbox.h"
 #include "store/names.h"
-
-#include <endian.h>
-#include <string.h>
+#include "store/thread_key.h"
 
 enum { PREFIX_MAX = 8192, HELD_AGAIN = 600 };
 
@@ -40,27 +38,6 @@ int delivery_put_body(
 	return b->stored
 		? emit_body_stored(t, &(struct effect_body_stored){ *id, b->stored, STR("") }, err)
 		: 0;
-}
-
-int thread_find(struct txn *t, uint64_t account, struct str refs, uint64_t email, uint64_t *thread,
-	struct err *err)
-{
-	int64_t found = 0;
-	uint64_t key;
-	int got = 0;
-
-	for (struct str k = refs; k.n >= 8 && got == 0; k = str_from(k, 8)) {
-		memcpy(&key, k.p, 8);
-		if (key == 0)
-			continue;
-		got = db_int(t->view.db, &found,
-			"SELECT thread FROM thread_key WHERE account = $1 AND key = $2",
-			DB_ARGS(DB_I((int64_t)account), DB_I((int64_t)le64toh(key))), err);
-	}
-	*thread = got == 1 ? (uint64_t)found : email;
-	if (got < 0 || refs.n < 8)
-		return got < 0 ? -1 : 0;
-	return emit_thread_keys(t, &(struct effect_thread_keys){ account, *thread, refs }, err);
 }
 
 /* A new email and its first entry. `row` has flags, keywords and received. */

@@ -3,6 +3,7 @@
 #include "store/delivery.h"
 #include "store/log.h"
 #include "store/store_help_test.h"
+#include "store/thread_key.h"
 #include "store/trace.h"
 
 #include <endian.h>

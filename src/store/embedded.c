@@ -5,6 +5,7 @@
 #include "store/engine.h"
 #include "store/io.h"
 #include "store/store_private.h"
+#include "store/thread_key.h"
 
 #include <stdio.h>
 
@@ -109,7 +110,8 @@ static int embedded_open(struct store *s, struct err *err)
 
 static int embedded_start(struct store *s, struct err *err)
 {
-	if (follower_start(s, err) < 0)
+	if (thread_keys_open(&s->thread_keys, s->index, s->options.thread_keys, err) < 0 ||
+		follower_start(s, err) < 0)
 		return -1;
 	checkpoint_start(s);
 	compact_start(s);
@@ -126,6 +128,7 @@ static void embedded_stop(struct store *s)
 static void embedded_close(struct store *s)
 {
 	slog_close(&s->log);
+	thread_keys_close(&s->thread_keys);
 	db_close(&s->index);
 	snapshot_stop(s);
 }
@@ -191,7 +194,7 @@ static int undo(struct store *s, struct err *err)
 	db_rollback(s->index);
 	s->next = s->saved_next;
 	space_forget(&s->space);
-	if (db_begin(s->index, err) < 0 ||
+	if (db_begin(s->index, err) < 0 || thread_keys_reload(s->thread_keys, s->index, err) < 0 ||
 		slog_follow(s->dir, &at, s->at.sequence, SIZE_MAX, redo, s, err) < 0 ||
 		slog_batch_each(s->log, redo, s, err) < 0)
 		return err_wrap(err, "redo a batch");
@@ -214,7 +217,7 @@ static int embedded_settle(struct store *s, struct err *err)
 			? err_set(err, ERR_TEMP, "the index has lost what it was behind with")
 			: 0;
 	if ((s->at.sequence != s->saved.sequence && index_save(s, &s->at, err) < 0) ||
-		db_commit(s->index, err) < 0)
+		thread_keys_tend(s->thread_keys, s->index, err) < 0 || db_commit(s->index, err) < 0)
 		return err_wrap(err, "commit the index");
 	space_committed(&s->space);
 	atomic_store(&s->behind, false);

@@ -320,34 +320,6 @@ int fsck_rewrite(int dir, const char *path, bool squeezed, uint64_t *changed, st
 	return remove_old(dir, path, err);
 }
 
-/* The version before knows no record of ours: it must find nothing to apply, and nothing that is
- * squeezed but what is damaged anyway. */
-static int prepare_to_go_back(int dir, const char *path, struct err *err)
-{
-	uint64_t changed;
-
-	if (rewrite(dir, path, false, &changed, err) < 0)
-		return err_wrap(err, "undo the compression of messages");
-	return 0;
-}
-
-/* What could not be moved, as it or its record cannot be read, would be lost with the column. */
-static int none_is_squeezed(struct db *db, struct err *err)
-{
-	int64_t n = 0;
-
-	if (db_int(db, &n, "SELECT count(*) FROM body WHERE stored <> 0 AND damaged = 0", DB_NOARGS,
-		    err) < 0)
-		return -1;
-	if (n == 0)
-		return 0;
-	return err_set(err, ERR_PERM,
-		"nothing is changed: %" PRId64 " messages stay compressed, because they, or what"
-		" the log says of them, cannot be read (eilpost fsck names them); bring back"
-		" what is missing, or remove these messages first",
-		n);
-}
-
 int fsck_go_back(int dir, const char *path, int64_t to, struct err *err)
 {
 	const struct fsck_options o = { .path = path };
@@ -358,11 +330,14 @@ int fsck_go_back(int dir, const char *path, int64_t to, struct err *err)
 
 	if (to == INDEX_VERSION)
 		return 0;
-	if (prepare_to_go_back(dir, path, err) < 0 || store_open_alone(dir, path, &s, err) < 0)
+	if (open_whole(dir, path, &s, err) < 0)
 		return -1;
-	if (index_open(s, err) == 0 && none_is_squeezed(s->index, err) == 0 &&
-		end_index(s, err) == 0 && make_snapshot(&f, s, false, err) == 0 &&
-		index_open(s, err) == 0 && index_go_back(s->index, to, err) == 0)
+	store_close(&s);
+	if (store_open_alone(dir, path, &s, err) < 0)
+		return -1;
+	if (index_open(s, err) == 0 && end_index(s, err) == 0 &&
+		make_snapshot(&f, s, false, err) == 0 && index_open(s, err) == 0 &&
+		index_go_back(s->index, to, err) == 0)
 		r = end_index(s, err) < 0 ? -1
 					  : make_snapshot(&f, s, false,
 						    err); /* one that the version before can use */

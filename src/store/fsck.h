@@ -60,7 +60,7 @@ int fsck_online(int dir, const struct fsck_options *o, struct fsck_result *out, 
 int fsck_rewrite(int dir, const char *path, bool squeezed, uint64_t *changed, struct err *err);
 
 /* Give the index the format of the version before (`to`), after everything in the log has been
- * applied to it, nothing is compressed any more, and a snapshot was made. */
+ * applied to it and a snapshot was made. */
 int fsck_go_back(int dir, const char *path, int64_t to, struct err *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REPAIRS = 5 };
+enum { REPAIRS = 6 };
 
 struct check {
 	const char *name;
@@ -242,11 +242,13 @@ static const struct check checks[] = {
 		"SELECT 'something of account ' || t.account || ' is left, which does not "
 		"exist'"
 		" FROM (SELECT account FROM identity UNION SELECT account FROM subscription"
-		" UNION SELECT account FROM thread_key UNION SELECT account FROM sending"
+		" UNION SELECT account FROM thread_key UNION SELECT account FROM thread_new"
+		" UNION SELECT account FROM sending"
 		" UNION SELECT account FROM correspondent) t WHERE " NO_ACCOUNT("t"),
 		{ "DELETE FROM identity AS t WHERE " NO_ACCOUNT("t"),
 			"DELETE FROM subscription AS t WHERE " NO_ACCOUNT("t"),
 			"DELETE FROM thread_key AS t WHERE " NO_ACCOUNT("t"),
+			"DELETE FROM thread_new AS t WHERE " NO_ACCOUNT("t"),
 			"DELETE FROM sending AS t WHERE " NO_ACCOUNT("t"),
 			"DELETE FROM correspondent AS t WHERE " NO_ACCOUNT("t") } },
 

@@ -14,7 +14,7 @@ void index_url(const struct store *s, char url[STORE_URL], const char *name)
 
 /* Each makes its version out of the one before. */
 static const char *const versions[] = { schema_0001_index, schema_0002_index, schema_0003_index,
-	schema_0004_index, schema_0005_index };
+	schema_0004_index, schema_0005_index, schema_0006_index };
 _Static_assert(sizeof versions / sizeof *versions == INDEX_VERSION, "a step is missing");
 #define INDEX_LOCK 0x6569c0deL /* a number of ours for pg_advisory_xact_lock() */
 
@@ -97,7 +97,7 @@ void index_counters(const struct rows *r, int first, struct counters *n)
 }
 
 /* The step back from each version, to the one before. */
-static const char *const steps_back[] = { NULL, NULL, NULL, NULL, schema_0005_down };
+static const char *const steps_back[] = { NULL, NULL, NULL, NULL, NULL, schema_0006_down };
 _Static_assert(sizeof steps_back / sizeof *steps_back == INDEX_VERSION, "a step back is missing");
 
 int index_go_back(struct db *db, int64_t to, struct err *err)

@@ -274,22 +274,6 @@ static void what_they_were_goes_when_the_first_time_was_cut_short(void **state)
 	store_close(&s);
 }
 
-/* T156: nothing is squeezed that the version before would have to read. */
-static void going_back_a_format_leaves_nothing_squeezed(void **state)
-{
-	const int dir = test_dir(state);
-	struct store *s = store_with_mail(dir, true);
-	struct err err = ERR_INIT;
-
-	store_close(&s);
-	if (fsck_go_back(dir, NULL, INDEX_VERSION - 1, &err) < 0)
-		fail_msg("%s", err.msg);
-	s = open_small(dir); /* and forth */
-	assert_all_right(s, false);
-	store_close(&s);
-	is_clean(dir);
-}
-
 static int open_file(int dir, const struct body_place *p)
 {
 	char path[80];
@@ -323,43 +307,6 @@ static void move_blob(int dir, const struct body_place *p, const char *elsewhere
 
 	snprintf(name, sizeof name, "blob/%.2s/%s", p->blob, p->blob + 2);
 	assert_int_equal(renameat(dir, away ? name : elsewhere, dir, away ? elsewhere : name), 0);
-}
-
-static void must_not_go_back(int dir, unsigned unread, const char *why)
-{
-	struct err err = ERR_INIT;
-	struct store *s;
-
-	assert_int_equal(fsck_go_back(dir, NULL, INDEX_VERSION - 1, &err), -1);
-	assert_int_equal(err.kind, ERR_PERM);
-	assert_non_null(strstr(err.msg, why));
-	s = open_small(dir);
-	for (unsigned i = 0; i < ALL; i++)
-		assert_int_equal(try_read(s, i, 0, 1 << 20, &err), i == unread ? -1 : 0);
-	store_close(&s);
-}
-
-/* T156: without the column nobody could read it any more, or ever again. */
-static void going_back_a_format_loses_nothing_that_cannot_be_moved(void **state)
-{
-	const int dir = test_dir(state);
-	struct store *s = store_with_mail(dir, true);
-	const struct body_place lost = place_of(s, 0), gone = place_of(s, SMALL);
-	struct err err;
-
-	store_close(&s);
-	move_blob(dir, &gone, "elsewhere", true);
-	spoil(dir, &lost, lost.place - SLOG_RECORD_HEAD + 32); /* the time of its record */
-	must_not_go_back(dir, SMALL, " 2 messages stay compressed");
-	move_blob(dir, &gone, "elsewhere", false);
-	must_not_go_back(dir, ALL, " 1 messages stay compressed");
-	spoil(dir, &lost, lost.place - SLOG_RECORD_HEAD + 32); /* as it was */
-	if (fsck_go_back(dir, NULL, INDEX_VERSION - 1, &err) < 0)
-		fail_msg("%s", err.msg);
-	s = open_small(dir); /* and forth */
-	assert_all_right(s, false);
-	store_close(&s);
-	is_clean(dir);
 }
 
 static int run_purge(struct txn *t, void *arg, struct err *err)
@@ -709,8 +656,6 @@ int main(void)
 		TEST(every_byte_comes_back_in_any_piece),
 		TEST(what_is_there_already_changes_its_form_and_back),
 		TEST(what_they_were_goes_when_the_first_time_was_cut_short),
-		TEST(going_back_a_format_leaves_nothing_squeezed),
-		TEST(going_back_a_format_loses_nothing_that_cannot_be_moved),
 		TEST(compaction_leaves_them_squeezed_and_a_rebuild_knows),
 		TEST(a_replay_of_the_whole_log_gives_the_same_index),
 		TEST(compaction_squeezes_what_it_copies),

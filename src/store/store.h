@@ -40,6 +40,7 @@ struct store_options {
 	unsigned readers;       /* threads; 0: 2 */
 	uint64_t wal_bytes;     /* limit of the index's write-ahead log; 0: 64 MiB */
 	int64_t wal_patience;   /* ns for which writing waits at it for readers; 0: 5 s */
+	size_t thread_keys;     /* so many new ones are sorted (thread_key.h); 0: 65,536 */
 	char subaddress;        /* what stands between user and tag; 0: '+' */
 	int64_t quota_grace;    /* seconds for which a full account's mail may be tried again; 0: 5
 				   days,    -1: none */

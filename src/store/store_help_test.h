@@ -294,11 +294,14 @@ static inline void dump_index(int dir, const char *file, struct buf *out)
 {
 	static const char *const tables[] = { "log_position", "domain", "account", "address",
 		"alias_target", "identity", "secret", "mailbox", "subscription", "body", "email",
-		"entry", "ghost", "thread_key", "queue_message", "queue_rcpt", "call_even",
-		"call_odd", "sending", "correspondent", "segment", "queue_domain" };
+		"entry", "ghost",
+		"(SELECT account, key, thread FROM thread_key UNION"
+		" SELECT account, key, thread FROM thread_new) keys",
+		"queue_message", "queue_rcpt", "call_even", "call_odd", "sending", "correspondent",
+		"segment", "queue_domain" };
 	struct err err = ERR_INIT;
 	struct db *db = NULL;
-	char url[100], sql[100];
+	char url[100], sql[200];
 
 	snprintf(url, sizeof url, "sqlite:/proc/self/fd/%d/%s", dir, file);
 	if (db_open(&db, test_url ? test_url : url, DB_READ, &err) < 0)

@@ -97,7 +97,8 @@ struct store {
 	struct slog_position at;
 	struct slog_position saved; /* what the last commit of the index holds */
 	struct counters saved_next;
-	struct space space; /* changed since then */
+	struct space space;              /* changed since then */
+	struct thread_keys *thread_keys; /* NULL: with another engine */
 	int64_t commit_by;  /* clock_mono() at which the open transaction of the index must end */
 	atomic_bool behind; /* it holds changes that finished jobs have made */
 	struct txn txn;
@@ -131,7 +132,7 @@ void job_list_add(struct job_list *l, struct store_job *job);
 enum { STORE_URL = 1024 };
 /* "sqlite:FOLDER/NAME". */
 void index_url(const struct store *s, char url[STORE_URL], const char *name);
-enum { INDEX_VERSION = 5 }; /* of the tables in index.db */
+enum { INDEX_VERSION = 6 }; /* of the tables in index.db */
 /* 0: there are no tables yet. */
 int index_version(struct db *db, int64_t *version, struct err *err);
 /* The tables as the version before knows them: one step. */

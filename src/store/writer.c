@@ -284,9 +284,11 @@ int writer_start(struct store *s, struct err *err)
 	struct txn *t = &s->txn;
 
 	t->view = (struct view){ .store = s, .db = s->index };
-	t->apply = (struct apply){
-		.db = s->index, .next = &s->next, .space = &s->space, .shared = s->shared != NULL
-	};
+	t->apply = (struct apply){ .db = s->index,
+		.next = &s->next,
+		.keys = s->thread_keys,
+		.space = &s->space,
+		.shared = s->shared != NULL };
 	t->effects = BUF(EFFECTS_MAX);
 	if (pthread_create(&s->writer, NULL, write_jobs, s) != 0)
 		return err_set(err, ERR_TEMP, "cannot start the writer's thread");

@@ -137,7 +137,9 @@ static void *work(void *arg)
 static void open_all(const char *dir, const char *recording)
 {
 	/* What is expunged may be purged and compacted at once. */
-	const struct store_options o = { .segment_bytes = CRASH_SEGMENT, .retention = -5 };
+	const struct store_options o = {
+		.segment_bytes = CRASH_SEGMENT, .thread_keys = 20, .retention = -5
+	};
 	struct err err = ERR_INIT;
 	char url[80];
 

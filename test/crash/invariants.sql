@@ -50,3 +50,13 @@ SELECT t.segment, sum(t.bodies), sum(t.bytes) FROM (
     - CASE WHEN blob IS NOT NULL THEN 0 WHEN stored <> 0 THEN stored ELSE size END FROM body
     WHERE segment <> 0) t
 GROUP BY t.segment HAVING sum(t.bodies) <> 0 OR sum(t.bytes) <> 0;
+
+-- a message whose thread no key leads to
+SELECT e.account, e.id, e.thread FROM email e WHERE NOT EXISTS (
+    SELECT 1 FROM thread_key k WHERE k.account = e.account AND k.thread = e.thread)
+AND NOT EXISTS (
+    SELECT 1 FROM thread_new k WHERE k.account = e.account AND k.thread = e.thread);
+
+-- a key that leads to two threads
+SELECT n.account, n.key, n.thread, k.thread FROM thread_new n JOIN thread_key k
+ON k.account = n.account AND k.key = n.key WHERE k.thread <> n.thread;

@@ -141,7 +141,7 @@ static int do_probe(struct txn *t, struct store_job *job, struct err *err)
 	const struct delivery d = { .id = 4711,
 		.any_sender = true,
 		.how = STR("recover"),
-		.body = { .size = job->body.n },
+		.body = { .size = job->body.n, .refs = STR("recovery") },
 		.rcpts = p->rcpts };
 	struct delivery with = d;
 	uint32_t local, queued;

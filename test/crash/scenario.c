@@ -96,9 +96,11 @@ _Noreturn static void fatal(void *arg, const struct err *why)
 
 static int open_store(void)
 {
-	const struct store_options o = {
-		.segment_bytes = SEGMENT, .retention = -5, .fatal = fatal, .readers = 1
-	};
+	const struct store_options o = { .segment_bytes = SEGMENT,
+		.thread_keys = 3,
+		.retention = -5,
+		.fatal = fatal,
+		.readers = 1 };
 	struct err err = ERR_INIT;
 	int r = store_open(work_site.dir, &o, &work_site.store, &err);
 

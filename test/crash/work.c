@@ -334,6 +334,7 @@ static int run_with_body(struct work *k, const char *what)
 	int r = 0;
 
 	k->body.size = bytes.n;
+	k->body.refs = str_make(k->w->digest, 8);
 	k->job.body = STR("");
 	if (bytes.n > work_site.inline_max) {
 		r = put_blob(k->w, &b, &k->body, &err);
@@ -433,6 +434,7 @@ void work_burst(struct worker *w)
 		address(&each[i], &k[i], state);
 		k[i].job.body = buf_str(&each[i].body);
 		k[i].body.size = each[i].body.n;
+		k[i].body.refs = str_make(each[i].digest, 8);
 		k[i].change_mind = i == 1;
 		work_site.ask(&each[i], i == 1 ? "" : state);
 	}
