@@ -61,6 +61,10 @@ int cli_each_mailbox(
 int64_t cli_deadline(void);
 /* An id for a changing call; random. */
 uint64_t cli_call_id(void);
+/* All of it, a part at a time (op, message, login of `q`). *changed: so many were, also after -1.
+ */
+int cli_queue_change(struct channel *store, struct store_queue_change_req *q, uint64_t *changed,
+	struct err *err);
 
 /* A body for the store, in pieces of any size: waits while the store has no room. One at a time;
  * the commit (store_deliver, store_append) names the transaction, and takes it over. */

@@ -4,6 +4,7 @@
 
 #include "mail/queue_id.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -59,12 +60,31 @@ static int list(struct cli *c, struct err *err)
 	return r;
 }
 
+int cli_queue_change(
+	struct channel *store, struct store_queue_change_req *q, uint64_t *changed, struct err *err)
+{
+	struct store_queue_change_rep a;
+	struct reply hold = { 0 };
+	int r;
+
+	*changed = 0;
+	do {
+		q->call = cli_call_id();
+		r = store_queue_change(store, q, cli_deadline(), &a, &hold, err);
+		if (r == 0) {
+			*changed += a.changed;
+			q->after = a.after;
+		}
+		reply_free(&hold);
+	} while (r == 0 && q->after);
+	return r;
+}
+
 static int change(struct cli *c, const char *id, uint8_t op, struct err *err)
 {
-	struct store_queue_change_req q = { .call = cli_call_id(), .op = op };
-	struct store_queue_change_rep a = { 0 };
-	struct reply hold = { 0 };
+	struct store_queue_change_req q = { .op = op };
 	struct channel *store;
+	uint64_t changed = 0;
 	int r;
 
 	if (str_find(str_c(id), '@') < strlen(id))
@@ -72,12 +92,13 @@ static int change(struct cli *c, const char *id, uint8_t op, struct err *err)
 	else if (!str_eq(str_c(id), STR("all")) && !queue_id_parse(str_c(id), &q.message))
 		return err_set(err, ERR_NOTFOUND, "%s is no queue id and no login", id);
 	store = cli_store(c, err);
-	r = store ? store_queue_change(store, &q, cli_deadline(), &a, &hold, err) : -1;
-	if (r == 0 && a.changed == 0)
+	r = store ? cli_queue_change(store, &q, &changed, err) : -1;
+	if (r == 0 && changed == 0)
 		r = err_set(err, ERR_NOTFOUND, "nothing in the queue matches %s", id);
 	else if (r == 0 && !c->json)
-		printf("%u changed\n", a.changed);
-	reply_free(&hold);
+		printf("%" PRIu64 " changed\n", changed);
+	else if (r < 0 && changed)
+		err_wrap(err, "after %" PRIu64 " were changed", changed);
 	return r;
 }
 

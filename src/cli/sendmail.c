@@ -343,14 +343,11 @@ static int submit(struct mail *m, struct err *err)
 /* -q: everything that waits is tried now. */
 static int flush_queue(struct cli *c, struct err *err)
 {
-	struct store_queue_change_req q = { .call = cli_call_id(), .op = QUEUE_RETRY };
-	struct store_queue_change_rep a;
+	struct store_queue_change_req q = { .op = QUEUE_RETRY };
 	struct channel *store = cli_store(c, err);
-	struct reply hold = { 0 };
-	int r = store ? store_queue_change(store, &q, cli_deadline(), &a, &hold, err) : -1;
+	uint64_t changed;
 
-	reply_free(&hold);
-	return r;
+	return store ? cli_queue_change(store, &q, &changed, err) : -1;
 }
 
 int cli_sendmail(struct cli *c)

@@ -17,7 +17,7 @@ _Static_assert((int)QUEUE_RETRY == (int)QUEUE_OP_RETRY && (int)QUEUE_HOLD == (in
 		(int)QUEUE_DROP == (int)QUEUE_OP_DROP,
 	"operations on the queue are passed through");
 
-enum { BUSY_MAX = 200 };
+enum { BUSY_MAX = 200, CHANGES_MAX = 500 };
 
 static void put_lease(struct buf *items, struct buf *rcpts, const struct queue_lease *l)
 {
@@ -192,9 +192,10 @@ int store_do_queue_change(struct txn *t, struct store_job *job, struct err *err)
 		return err_set(err, ERR_PERM, "no such operation on the queue");
 	if (q.login.n && directory_login(&t->view, q.login, &who, err) < 0)
 		return -1;
-	if (queue_change(t, q.message, who.account, (enum queue_op)q.op, &changed, err) < 0)
+	if (queue_change_some(t, q.message, who.account, (enum queue_op)q.op, CHANGES_MAX, &q.after,
+		    &changed, err) < 0)
 		return -1;
-	return ANSWER(store_queue_change, .changed = changed);
+	return ANSWER(store_queue_change, .changed = changed, .after = q.after);
 }
 
 /* What the operator should look at although the store works. */

@@ -237,26 +237,34 @@ static int find_next(struct txn *t, uint64_t message, uint64_t account, enum que
 	return got;
 }
 
-int queue_change(struct txn *t, uint64_t message, uint64_t account, enum queue_op op,
-	uint32_t *changed, struct err *err)
+int queue_change_some(struct txn *t, uint64_t message, uint64_t account, enum queue_op op,
+	uint32_t most, uint64_t *after, uint32_t *changed, struct err *err)
 {
 	struct buf text = BUF(1 << 16);
-	struct found f = { 0 };
+	struct found f = { .id = *after };
 	int64_t there = 0;
-	int got;
+	int got = 1;
 
 	*changed = 0;
-	if (message &&
+	if (message && *after == 0 &&
 		db_int(t->view.db, &there, "SELECT id FROM queue_message WHERE id = $1",
 			DB_ARGS(ID(message)), err) < 1)
 		return err_set(err, ERR_NOTFOUND, "no such message in the queue");
-	while ((got = find_next(t, message, account, op, &f, &text, err)) == 1) {
-		if (change_one(t, &f, op, err) < 0) {
+	while (got == 1 && *changed < most) {
+		got = find_next(t, message, account, op, &f, &text, err);
+		if (got == 1 && change_one(t, &f, op, err) < 0)
 			got = -1;
-			break;
-		}
-		(*changed)++;
+		*changed += got == 1;
 	}
+	*after = got == 1 ? f.id : 0;
 	buf_free(&text);
-	return got;
+	return got < 0 ? -1 : 0;
+}
+
+int queue_change(struct txn *t, uint64_t message, uint64_t account, enum queue_op op,
+	uint32_t *changed, struct err *err)
+{
+	uint64_t after = 0;
+
+	return queue_change_some(t, message, account, op, UINT32_MAX, &after, changed, err);
 }

@@ -92,6 +92,10 @@ enum queue_op { QUEUE_OP_RETRY = 1, QUEUE_OP_HOLD, QUEUE_OP_RELEASE, QUEUE_OP_DR
  * to, its account knows from then on (sending.h). */
 int queue_change(struct txn *t, uint64_t message, uint64_t account, enum queue_op op,
 	uint32_t *changed, struct err *err);
+/* The same for at most `most` recipients, from the one after *after on, which then is where to go
+ * on; 0: at the beginning, and there is no more. */
+int queue_change_some(struct txn *t, uint64_t message, uint64_t account, enum queue_op op,
+	uint32_t most, uint64_t *after, uint32_t *changed, struct err *err);
 
 struct queue_row {
 	uint64_t message, rcpt, size;

@@ -237,6 +237,51 @@ static int let_go(struct txn *t, void *arg, struct err *err)
 	return queue_change(t, 0, 0, QUEUE_OP_RETRY, &changed, err);
 }
 
+struct some {
+	uint64_t message, after;
+	enum queue_op op;
+	uint32_t most, changed;
+};
+
+static int change_some(struct txn *t, void *arg, struct err *err)
+{
+	struct some *q = arg;
+
+	return queue_change_some(t, q->message, 0, q->op, q->most, &q->after, &q->changed, err);
+}
+
+static void must_change(struct store *s, struct some *q, uint32_t changed, bool more)
+{
+	struct err err;
+
+	if (change(s, change_some, q, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(q->changed, changed);
+	assert_int_equal(q->after != 0, more);
+}
+
+/* Who changes the whole queue holds up nobody for long. */
+static void the_operator_changes_a_part_at_a_time(void **state)
+{
+	struct store *s = open_store(state);
+	struct some hold = { .op = QUEUE_OP_HOLD, .most = 10 };
+	struct some drop = { .message = 7, .op = QUEUE_OP_DROP, .most = 25 };
+	struct some release = { .op = QUEUE_OP_RELEASE, .most = 10 };
+	const int64_t now = (int64_t)time(NULL);
+
+	put(s, (struct many){ .id = 7, .domain = "c.example", .n = 25, .next = now });
+	must_change(s, &hold, 10, true);
+	put(s, (struct many){ .id = 8, .domain = "d.example", .n = 1, .next = now });
+	must_change(s, &hold, 10, true);
+	must_change(s, &hold, 6, false);
+	assert_int_equal(lease(s, 1 << 20, 10).leases, 0);
+	must_change(s, &drop, 25, true); /* there might be more */
+	must_change(s, &drop, 0, false);
+	must_change(s, &release, 1, false);
+	assert_int_equal(lease(s, 1 << 20, 10).leases, 1);
+	store_close(&s);
+}
+
 /* Many held messages for mailboxes here come due at once: not all in one batch. */
 static void mail_for_here_is_delivered_a_part_at_a_time(void **state)
 {
@@ -394,6 +439,7 @@ int main(void)
 		TEST(a_recipient_without_a_message_is_an_error),
 		TEST(what_is_not_there_is_an_error),
 		TEST(the_oldest_may_be_the_most_urgent),
+		TEST(the_operator_changes_a_part_at_a_time),
 		TEST(mail_for_here_is_delivered_a_part_at_a_time),
 		TEST(a_report_that_nobody_takes_keeps_nothing),
 		TEST(a_long_queue_is_listed_once_and_whole),

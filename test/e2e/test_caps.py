@@ -1,9 +1,10 @@
 """How much an account may send to other servers: caps, frozen mail, alarms."""
+import subprocess
 import uuid
 
 import pytest
 
-from conftest import parse
+from conftest import PROGRAM, parse
 from raw import submit
 from sink import Sink
 from test_recipients import command, queue, text
@@ -123,3 +124,19 @@ def test_a_list_goes_out_in_its_owners_name(place, sink):
     got = parse(place.wait_message(mark.encode(), 2))
     assert got["Return-Path"] == f"<{place.USER1}>" and got.get_all("Delivered-To") == [place.USER2, "list@example.test"]
     assert {"alias": "list@example.test", "owner": place.USER1} .items() <= command(place, "alias")[0].items()
+
+
+def test_the_whole_queue_is_changed_a_part_at_a_time(start_demo, sink):
+    """More recipients than one request to the store changes."""
+    demo = start_demo("cap.new-recipients=1", f"route.far.example=smtp://127.0.0.1:{sink.port}")
+    for n in range(7):
+        send(demo, *[outside(f"x{n}-{m}") for m in range(90)])
+    assert len(held(demo)) == 630
+    assert demo_says(demo, "queue", "drop", demo.USER1) == "630 changed\n"
+    assert queue(demo) == []
+
+
+def demo_says(demo, *args):
+    done = subprocess.run([PROGRAM, "--config", f"{demo.dir}/eilpost.conf", *args], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
