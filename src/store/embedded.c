@@ -210,6 +210,13 @@ static int embedded_job_end(struct store *s, struct store_job *job, struct err *
 	return job->result < 0 && s->txn.effects.n ? undo(s, err) : 0;
 }
 
+/* Not while nothing may be written: the disk is full, or the write-ahead log. */
+static int tend_keys(struct store *s, struct err *err)
+{
+	return s->txn.refused.kind == ERR_NONE ? thread_keys_tend(s->thread_keys, s->index, err)
+					       : 0;
+}
+
 static int embedded_settle(struct store *s, struct err *err)
 {
 	if (!db_in_transaction(s->index))
@@ -217,7 +224,7 @@ static int embedded_settle(struct store *s, struct err *err)
 			? err_set(err, ERR_TEMP, "the index has lost what it was behind with")
 			: 0;
 	if ((s->at.sequence != s->saved.sequence && index_save(s, &s->at, err) < 0) ||
-		thread_keys_tend(s->thread_keys, s->index, err) < 0 || db_commit(s->index, err) < 0)
+		tend_keys(s, err) < 0 || db_commit(s->index, err) < 0)
 		return err_wrap(err, "commit the index");
 	space_committed(&s->space);
 	atomic_store(&s->behind, false);

@@ -23,6 +23,7 @@ struct thread_keys {
 	struct key *slots; /* those that come: open addressing, at most half full */
 	size_t cap, used;
 	size_t added; /* since the last step */
+	int64_t next; /* id of the next row: also when the last are purged, none is given again */
 
 	struct key *sorted; /* those that move: by account and key, as thread_key has them */
 	size_t n, moved;
@@ -97,7 +98,7 @@ static void forget_all(struct thread_keys *k)
 {
 	free(k->slots);
 	free(k->sorted);
-	*k = (struct thread_keys){ .max = k->max };
+	*k = (struct thread_keys){ .max = k->max, .next = 1 };
 }
 
 int thread_keys_reload(struct thread_keys *k, struct db *db, struct err *err)
@@ -106,8 +107,8 @@ int thread_keys_reload(struct thread_keys *k, struct db *db, struct err *err)
 	int got;
 
 	forget_all(k);
-	if (db_query(db, &r, "SELECT account, key, thread FROM thread_new ORDER BY id", DB_NOARGS,
-		    err) < 0)
+	if (db_query(db, &r, "SELECT account, key, thread, id FROM thread_new ORDER BY id",
+		    DB_NOARGS, err) < 0)
 		return -1;
 	while ((got = rows_next(r, err)) == 1) {
 		if (!have_room(k)) {
@@ -117,6 +118,7 @@ int thread_keys_reload(struct thread_keys *k, struct db *db, struct err *err)
 		keep(k,
 			(struct key){ (uint64_t)rows_int(r, 0), (uint64_t)rows_int(r, 1),
 				(uint64_t)rows_int(r, 2) });
+		k->next = rows_int(r, 3) + 1;
 	}
 	rows_free(&r);
 	return got;
@@ -180,22 +182,20 @@ int thread_keys_add(struct thread_keys *k, struct db *db, uint64_t account, uint
 		return insert(db, &new, err);
 	if (find(k, account, key))
 		return 0;
-	if (db_exec(db, "INSERT INTO thread_new (account, key, thread) VALUES ($1, $2, $3)",
-		    DB_ARGS(ID(account), ID(key), ID(thread)), err) < 0)
+	if (db_exec(db, "INSERT INTO thread_new (id, account, key, thread) VALUES ($1, $2, $3, $4)",
+		    DB_ARGS(DB_I(k->next), ID(account), ID(key), ID(thread)), err) < 0)
 		return -1;
 	keep(k, new);
+	k->next++;
 	k->added++;
 	return 0;
 }
 
 /* Those that have come become those that move. */
-static int sort(struct thread_keys *k, struct db *db, struct err *err)
+static void sort(struct thread_keys *k)
 {
 	size_t n = 0;
 
-	k->last = 0;
-	if (db_int(db, &k->last, "SELECT max(id) FROM thread_new", DB_NOARGS, err) < 0)
-		return -1;
 	k->sorted = k->slots;
 	for (size_t i = 0; i < k->cap; i++)
 		if (k->slots[i].account)
@@ -205,7 +205,7 @@ static int sort(struct thread_keys *k, struct db *db, struct err *err)
 	k->moved = 0;
 	k->slots = NULL;
 	k->cap = k->used = 0;
-	return 0;
+	k->last = k->next - 1;
 }
 
 static int move(struct thread_keys *k, struct db *db, size_t step, struct err *err)
@@ -241,8 +241,11 @@ int thread_keys_tend(struct thread_keys *k, struct db *db, struct err *err)
 	const size_t step = STEP_LEAST + 2 * k->added;
 
 	k->added = 0;
-	if (!k->sorted)
-		return k->used < k->max ? 0 : sort(k, db, err);
+	if (!k->sorted) {
+		if (k->used >= k->max)
+			sort(k);
+		return 0;
+	}
 	return k->moved < k->n ? move(k, db, step, err) : remove_rows(k, db, step, err);
 }
 

@@ -232,12 +232,37 @@ static void those_of_a_purged_account_do_not_come_back(void **state)
 	store_close(&s);
 }
 
+static int purge_ann(struct txn *t, void *arg, struct err *err)
+{
+	(void)arg;
+	return emit_account_purged(t, &(struct effect_account_purged){ 1 }, err);
+}
+
+/* A row that comes when the last ones are gone does not go with them. */
+static void a_key_stays_that_comes_after_a_purge(void **state)
+{
+	struct store *s = open_with(state);
+	struct err err;
+
+	add_account(s, "ann@example.org");
+	add_account(s, "bob@example.org");
+	put_keys(s, 1, 1, KEYS, 5);
+	assert_int_equal(change(s, purge_ann, NULL, &err), 0);
+	assert_int_equal(waiting(s), 0);
+	put_keys(s, 2, 9000, 1, 6);
+	for (int i = 0; i < ROUNDS; i++)
+		assert_int_equal(thread_of(s, 2, 9000), 6);
+	assert_int_equal(waiting(s), 1);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_key_is_found_wherever_it_is),
 		TEST(what_was_said_first_stays), TEST(they_are_found_after_a_new_start),
 		TEST(a_request_that_fails_takes_its_keys_along),
-		TEST(those_of_a_purged_account_do_not_come_back) };
+		TEST(those_of_a_purged_account_do_not_come_back),
+		TEST(a_key_stays_that_comes_after_a_purge) };
 
 	log_capture(test_quiet, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
