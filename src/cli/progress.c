@@ -25,7 +25,8 @@ void progress_begin(struct progress *p, struct str what, uint64_t total, bool by
 	p->bytes = bytes;
 	p->total = total;
 	p->done = p->messages = 0;
-	p->begun = p->shown = clock_mono();
+	p->begun = clock_mono();
+	p->shown = p->terminal ? p->begun - EVERY_BAR : p->begun; /* a bar at once */
 	snprintf(p->what, sizeof p->what, STR_F, STR_A(str_head(what, sizeof p->what - 1)));
 	plain(p->what);
 }

@@ -303,7 +303,7 @@ def test_a_terminal_shows_a_bar_and_a_file_gets_lines(demo, tmp_path):
         pass # the end of a terminal
     assert p.wait() == 0
     os.close(ours)
-    assert re.search(rb"\r\x1b\[K\[#+\.*\] +\d+%  INBOX  \d+ messages", said), said[-500:]
+    assert re.search(rb"\r\x1b\[K\[[#.]{24}\] +\d+%  INBOX  \d+ messages", said), said[-500:]
 
 
 def test_who_is_not_there_gets_nothing(demo, tmp_path):
