@@ -289,16 +289,17 @@ static inline void assert_schedule(struct store *s)
 	assert_int_equal(wrong, 0);
 }
 
+#define ALL_KEYS                                                                                   \
+	"(SELECT account, key, thread FROM thread_key UNION SELECT account, key, thread"           \
+	" FROM thread_new) k"
+
 /* Everything in the index, as text: two stores that show the same are the same. */
 static inline void dump_index(int dir, const char *file, struct buf *out)
 {
 	static const char *const tables[] = { "log_position", "domain", "account", "address",
 		"alias_target", "identity", "secret", "mailbox", "subscription", "body", "email",
-		"entry", "ghost",
-		"(SELECT account, key, thread FROM thread_key UNION"
-		" SELECT account, key, thread FROM thread_new) keys",
-		"queue_message", "queue_rcpt", "call_even", "call_odd", "sending", "correspondent",
-		"segment", "queue_domain" };
+		"entry", "ghost", ALL_KEYS, "queue_message", "queue_rcpt", "call_even", "call_odd",
+		"sending", "correspondent", "segment", "queue_domain" };
 	struct err err = ERR_INIT;
 	struct db *db = NULL;
 	char url[100], sql[200];

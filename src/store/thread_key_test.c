@@ -3,6 +3,8 @@
 #include "store/thread_key.h"
 
 #include <endian.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { KEYS = 1000, ROUNDS = 20 };
 
@@ -256,13 +258,54 @@ static void a_key_stays_that_comes_after_a_purge(void **state)
 	store_close(&s);
 }
 
+enum { DIED = 42 };
+
+static void died(void *arg, const struct err *why)
+{
+	(void)arg, (void)why;
+	_exit(DIED);
+}
+
+static int break_table(struct txn *t, void *arg, struct err *err)
+{
+	(void)arg;
+	return db_exec(t->view.db, "DROP TABLE thread_key", DB_NOARGS, err);
+}
+
+/* The index is not committed then; the next start makes it from what was. */
+static void a_key_that_cannot_move_is_not_lost(void **state)
+{
+	const struct store_options o = {
+		.segment_bytes = 1 << 20, .thread_keys = 1, .fatal = died
+	};
+	struct store *s;
+	struct err err;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		s = open_store_with(test_dir(state), &o);
+		add_account(s, "ann@example.org");
+		put_keys(s, 1, 1, 1, 5);
+		(void)change(s, break_table, NULL, &err);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), DIED);
+	s = open_store_with(test_dir(state), &o);
+	assert_int_equal(thread_of(s, 1, 1), 5);
+	store_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_key_is_found_wherever_it_is),
 		TEST(what_was_said_first_stays), TEST(they_are_found_after_a_new_start),
 		TEST(a_request_that_fails_takes_its_keys_along),
 		TEST(those_of_a_purged_account_do_not_come_back),
-		TEST(a_key_stays_that_comes_after_a_purge) };
+		TEST(a_key_stays_that_comes_after_a_purge),
+		TEST(a_key_that_cannot_move_is_not_lost) };
 
 	log_capture(test_quiet, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
