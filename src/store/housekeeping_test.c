@@ -3,28 +3,6 @@
 
 enum { KEYS = 5000, CALLS = 4500, DOUBLINGS = 12, STEP = 2000 };
 
-struct count {
-	const char *sql;
-	int64_t n;
-};
-
-static int count_rows(struct view *v, void *arg, struct err *err)
-{
-	struct count *c = arg;
-
-	return db_int(v->db, &c->n, c->sql, DB_NOARGS, err) == 1 ? 0 : -1;
-}
-
-static int64_t rows(struct store *s, const char *sql)
-{
-	struct count c = { .sql = sql };
-	struct err err;
-
-	if (look(s, count_rows, &c, &err) < 0)
-		fail_msg("%s", err.msg);
-	return c.n;
-}
-
 static int put_keys(struct txn *t, void *arg, struct err *err)
 {
 	static uint64_t keys[KEYS];
@@ -58,21 +36,21 @@ static void a_large_account_goes_step_by_step(void **state)
 	add_account(s, "ann@example.org");
 	assert_int_equal(change(s, put_keys, NULL, &err), 0);
 	add_account(s, "bob@example.org");
-	for (int i = 0; i < 40 && rows(s, keys) < KEYS; i++)
+	for (int i = 0; i < 40 && count_sql(s, keys) < KEYS; i++)
 		tidy_store(s); /* a commit, and some keys move */
-	assert_int_equal(rows(s, keys), KEYS);
+	assert_int_equal(count_sql(s, keys), KEYS);
 	assert_int_equal(change(s, remove_ann, NULL, &err), 0);
 	store_close(&s);
 	s = open_store_with(test_dir(state), &o);
-	for (int i = 0; i < 40 && rows(s, accounts) > 1; i++) {
-		before = rows(s, keys);
+	for (int i = 0; i < 40 && count_sql(s, accounts) > 1; i++) {
+		before = count_sql(s, keys);
 		tidy_store(s);
-		now = rows(s, keys);
+		now = count_sql(s, keys);
 		/* The store's own round may have come in between. */
 		assert_true(before - now <= 2 * STEP);
 	}
 	assert_int_equal(now, 0);
-	assert_int_equal(rows(s, accounts), 1);
+	assert_int_equal(count_sql(s, accounts), 1);
 	store_close(&s);
 }
 
@@ -113,16 +91,16 @@ static void old_answers_go_step_by_step(void **state)
 	tidy_store(s);
 	for (uint64_t i = 1; i <= CALLS; i++)
 		assert_false(ask(s, i));
-	first = rows(s, even) == CALLS;
-	assert_int_equal(rows(s, first ? even : odd), CALLS);
+	first = count_sql(s, even) == CALLS;
+	assert_int_equal(count_sql(s, first ? even : odd), CALLS);
 	assert_int_equal(change(s, pass_time, NULL, &err), 0);
 	tidy_store(s);
 	assert_true(ask(s, CALLS)); /* ten minutes at least */
 	assert_int_equal(change(s, pass_time, NULL, &err), 0);
 	do {
-		before = rows(s, first ? even : odd);
+		before = count_sql(s, first ? even : odd);
 		tidy_store(s);
-		now = rows(s, first ? even : odd);
+		now = count_sql(s, first ? even : odd);
 		assert_true(now < before && before - now <= 2 * STEP);
 	} while (now);
 	assert_false(ask(s, CALLS));
@@ -168,7 +146,7 @@ static void much_mail_is_expunged_in_several_calls(void **state)
 	while (left) {
 		assert_int_equal(change(s, expunge_all, &b.m.id, &err), 0);
 		left -= left < ENTRY_EXPUNGED_PER_CALL ? left : ENTRY_EXPUNGED_PER_CALL;
-		assert_int_equal(rows(s, "SELECT messages FROM account"), left);
+		assert_int_equal(count_sql(s, "SELECT messages FROM account"), left);
 	}
 	store_close(&s);
 }

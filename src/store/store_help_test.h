@@ -266,6 +266,29 @@ static inline void assert_space(struct store *s)
 	assert_int_equal(wrong, 0);
 }
 
+struct count_test {
+	const char *sql;
+	int64_t n;
+};
+
+static inline int look_count(struct view *v, void *arg, struct err *err)
+{
+	struct count_test *c = arg;
+
+	return db_int(v->db, &c->n, c->sql, DB_NOARGS, err) == 1 ? 0 : -1;
+}
+
+/* What a statement counts in the index. */
+static inline int64_t count_sql(struct store *s, const char *sql)
+{
+	struct count_test c = { .sql = sql };
+	struct err err;
+
+	if (look(s, look_count, &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	return c.n;
+}
+
 /* The table of domains says when the first recipient of each is due, and has no others. */
 static inline int look_schedule(struct view *v, void *arg, struct err *err)
 {

@@ -17,36 +17,14 @@ static struct store *open_with(void **state)
 	return open_store_with(test_dir(state), &o);
 }
 
-struct count {
-	const char *sql;
-	int64_t n;
-};
-
-static int count_rows(struct view *v, void *arg, struct err *err)
-{
-	struct count *c = arg;
-
-	return db_int(v->db, &c->n, c->sql, DB_NOARGS, err) == 1 ? 0 : -1;
-}
-
-static int64_t count(struct store *s, const char *sql)
-{
-	struct count c = { .sql = sql };
-	struct err err;
-
-	if (look(s, count_rows, &c, &err) < 0)
-		fail_msg("%s", err.msg);
-	return c.n;
-}
-
 static int64_t waiting(struct store *s)
 {
-	return count(s, "SELECT count(*) FROM thread_new");
+	return count_sql(s, "SELECT count(*) FROM thread_new");
 }
 
 static int64_t arrived(struct store *s)
 {
-	return count(s, "SELECT count(*) FROM thread_key");
+	return count_sql(s, "SELECT count(*) FROM thread_key");
 }
 
 struct keys {
@@ -174,7 +152,7 @@ static void they_are_found_after_a_new_start(void **state)
 	assert_int_equal(thread_of(s, 1, 1), 5);
 	assert_int_equal(thread_of(s, 1, KEYS), 5);
 	assert_int_equal(thread_of(s, 1, unused), 7);
-	assert_int_equal(count(s,
+	assert_int_equal(count_sql(s,
 				 "SELECT count(*) FROM (SELECT account, key FROM thread_key UNION"
 				 " SELECT account, key FROM thread_new) k"),
 		KEYS + 2);
@@ -223,12 +201,12 @@ static void those_of_a_purged_account_do_not_come_back(void **state)
 	put_keys(s, 2, 3000, 1, 5); /* the first commit that moves any */
 	put_keys(s, 1, 3000, 10, 5);
 	assert_int_equal(change(s, remove_ann, NULL, &err), 0);
-	for (int i = 0; i < ROUNDS && count(s, hers); i++)
+	for (int i = 0; i < ROUNDS && count_sql(s, hers); i++)
 		tidy_store(s);
-	assert_int_equal(count(s, hers), 0);
+	assert_int_equal(count_sql(s, hers), 0);
 	for (uint64_t i = 0; i < ROUNDS; i++)
 		put_keys(s, 2, 4000 + i * KEYS, KEYS, 6);
-	assert_int_equal(count(s, hers), 0);
+	assert_int_equal(count_sql(s, hers), 0);
 	assert_true(arrived(s) > 5 * KEYS);
 	assert_int_equal(thread_of(s, 2, 1), 5);
 	store_close(&s);
